@@ -1,0 +1,153 @@
+"""The whole of SwinIR (chapter 8)."""
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import nn
+
+from .residual_swin_transformer_block import (
+    ResidualSwinTransformerBlock,
+    body_convolution,
+)
+from .shifted_windows import attention_mask
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K's training images
+SCALES = {  # of each reconstruction head
+    "pixelshuffle": (2, 3, 4, 8),
+    "pixelshuffledirect": (2, 3, 4, 8),
+    "nearest+conv": (2, 4),
+    "none": (1,),
+}
+
+
+@dataclass(frozen=True)
+class SwinIRConfig:
+    """What distinguishes one SwinIR from another; ValueError if it does not fit."""
+
+    in_channels: int = 3  # 3 for RGB, 1 for gray
+    dim: int = 60  # channels C of the features
+    depths: tuple[int, ...] = (6, 6, 6, 6)  # Swin Transformer layers of each RSTB
+    num_heads: tuple[int, ...] = (6, 6, 6, 6)  # attention heads of each RSTB
+    window_size: int = 8  # side M of a window, in pixels
+    mlp_ratio: float = 2.0  # hidden channels of the MLPs over dim
+    scale: int = 2  # 1 for denoising and JPEG artifact reduction
+    upsampler: str = "pixelshuffledirect"  # the reconstruction head, a key of SCALES
+    resi_connection: str = "1conv"  # or '3conv': the end of every RSTB
+    img_range: float = 1.0  # what the input in [0, 1] is multiplied by
+
+    def __post_init__(self):
+        if self.scale not in SCALES.get(self.upsampler, ()):
+            given = f"upsampler {self.upsampler!r} with scale {self.scale}"
+            raise ValueError(f"no {given}; there are {SCALES}")
+        if self.in_channels not in (1, 3):
+            raise ValueError(f"in_channels must be 1 or 3, got {self.in_channels}")
+        if self.window_size < 2:
+            raise ValueError(f"window_size must be at least 2, got {self.window_size}")
+        if not self.depths or min(self.depths) < 1:
+            raise ValueError(f"depths must be positive, got {self.depths}")
+        if len(self.num_heads) != len(self.depths):
+            given = f"{len(self.depths)} depths and {len(self.num_heads)} num_heads"
+            raise ValueError(f"every RSTB needs both, got {given}")
+
+
+def reconstruction_head(config):
+    """Features (B, dim, H, W) -> pixels (B, in_channels, H * scale, W * scale).
+
+    Paper: section 3.1; chapter 8.
+    """
+    dim, channels, scale = config.dim, config.in_channels, config.scale
+    if config.upsampler in ("none", "pixelshuffledirect"):
+        last = nn.Conv2d(dim, channels * scale**2, 3, padding=1)
+        return nn.Sequential(last, nn.PixelShuffle(scale))
+    layers = [nn.Conv2d(dim, 64, 3, padding=1), nn.LeakyReLU(0.01)]
+    for step in [3] if scale == 3 else [2] * (scale.bit_length() - 1):
+        if config.upsampler == "pixelshuffle":
+            layers += [nn.Conv2d(64, 64 * step**2, 3, padding=1), nn.PixelShuffle(step)]
+        else:  # nearest+conv: enlarge, then repair, which avoids checkerboards
+            layers += [nn.Upsample(scale_factor=step)]
+            layers += [nn.Conv2d(64, 64, 3, padding=1), nn.LeakyReLU(0.2)]
+    if config.upsampler == "nearest+conv":
+        layers += [nn.Conv2d(64, 64, 3, padding=1), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Conv2d(64, channels, 3, padding=1))
+
+
+def pad_to_multiple(x, multiple):
+    """Grow (B, C, H, W) at the bottom and right to multiples, by reflection.
+
+    Reflects as often as it must, so any H, W >= 1 will do.  Chapter 8.
+    """
+    for axis in (2, 3):
+        length = x.shape[axis]
+        period = max(2 * (length - 1), 1)  # a b c d | c b a b c d
+        position = torch.arange(length + -length % multiple, device=x.device) % period
+        x = x.index_select(axis, torch.minimum(position, (period - position) % period))
+    return x
+
+
+def check_image(x, in_channels):
+    """Raise TypeError or ValueError unless x is a batch of images."""
+    if not torch.is_tensor(x) or not x.is_floating_point():
+        got = x.dtype if torch.is_tensor(x) else type(x).__name__
+        raise TypeError(f"expected a float tensor with values in [0, 1], got {got}")
+    if x.ndim != 4 or x.shape[1] != in_channels or x.numel() == 0:
+        expected = f"expected (B, {in_channels}, H, W) with pixels"
+        raise ValueError(f"{expected}, got {tuple(x.shape)}")
+    if not torch.compiler.is_compiling() and not x.isfinite().all():
+        raise ValueError("the input has NaN or infinite values, expected [0, 1]")
+
+
+class SwinIR(nn.Module):
+    """Image restoration with Swin Transformers (Liang et al., 2021).
+
+    Shallow features by one convolution, deep features by RSTBs with a long
+    residual, then a reconstruction head.  (B, C, H, W) in [0, 1] ->
+    (B, C, H * scale, W * scale), not clamped, for any H, W >= 1.  Chapter 8.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        mean = torch.tensor(RGB_MEAN if config.in_channels == 3 else (0.0,))
+        self.register_buffer("mean", mean.view(1, -1, 1, 1), persistent=False)
+        self.conv_first = nn.Conv2d(config.in_channels, config.dim, 3, padding=1)
+        self.norm_in = nn.LayerNorm(config.dim)
+        shared = config.window_size, config.mlp_ratio, config.resi_connection
+        self.blocks = nn.ModuleList(
+            ResidualSwinTransformerBlock(config.dim, depth, heads, *shared)
+            for depth, heads in zip(config.depths, config.num_heads)
+        )
+        self.norm_out = nn.LayerNorm(config.dim)
+        self.conv_after_body = body_convolution(config.dim, config.resi_connection)
+        self.head = reconstruction_head(config)
+        self.apply(init_linear)
+
+    def deep_features(self, shallow):
+        """RSTBs and their closing convolution: (B, dim, H, W) -> the same."""
+        height, width = shallow.shape[-2:]
+        window = self.config.window_size  # all layers share size and shift, so one mask
+        mask = attention_mask(height, width, window, window // 2, shallow.device)
+        x = self.norm_in(rearrange(shallow, "b c h w -> b h w c"))
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.conv_after_body(rearrange(self.norm_out(x), "b h w c -> b c h w"))
+
+    def forward(self, x):
+        """Restore a batch of images; raises TypeError or ValueError for other input."""
+        check_image(x, self.config.in_channels)
+        height, width = (side * self.config.scale for side in x.shape[-2:])
+        x = pad_to_multiple(x, self.config.window_size)
+        x = (x - self.mean) * self.config.img_range
+        shallow = self.conv_first(x)
+        restored = self.head(shallow + self.deep_features(shallow))
+        if self.config.upsampler == "none":
+            restored = x + restored  # the network learns what to change
+        restored = restored / self.config.img_range + self.mean
+        return restored[:, :, :height, :width]
+
+
+def init_linear(module):
+    """Truncated normal weights (std 0.02) and zero biases, as in the official code."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
