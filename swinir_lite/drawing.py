@@ -1,0 +1,115 @@
+"""The book's figures: one palette, one colour for each tensor axis.
+
+Needs matplotlib, which the package itself does not.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patches import FancyBboxPatch, Rectangle
+
+# Okabe and Ito's colours, which readers with any colour vision tell apart
+AXIS = {
+    "B": "#666666",  # batch
+    "C": "#E69F00",  # channels
+    "H": "#0072B2",  # image rows
+    "W": "#D55E00",  # image columns
+    "M": "#009E73",  # window side
+    "N": "#009E73",  # pixels of a window, M * M
+    "h": "#CC79A7",  # heads
+    "d": "#56B4E9",  # channels of a head
+}
+INK, PAPER, FAINT = "#222222", "#FFFFFF", "#DDDDDD"
+SERIES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
+
+STYLE = {
+    "figure.dpi": 110,
+    "savefig.bbox": "tight",
+    "font.size": 10,
+    "axes.prop_cycle": plt.cycler(color=SERIES),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "image.interpolation": "nearest",
+    "legend.frameon": False,
+}
+
+
+def use_style():
+    """Give every later figure the book's look."""
+    plt.rcParams.update(STYLE)
+
+
+def canvas(width, height, scale=0.5):
+    """Return axes of width x height units without frame, y pointing down."""
+    figure, ax = plt.subplots(figsize=(width * scale, height * scale))
+    ax.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+    ax.axis("off")
+    figure.subplots_adjust(0, 0, 1, 1)
+    return ax
+
+
+def tint(color, amount=0.75):
+    """Mix a colour with white; amount 1 gives white."""
+    rgb = np.array(plt.matplotlib.colors.to_rgb(color))
+    return tuple(rgb + (1 - rgb) * amount)
+
+
+def cells(ax, x, y, values, colors=None, size=1.0, font=8):
+    """Draw a matrix as a grid of cells with its top left corner at (x, y).
+
+    `values` is a 2-D array that is printed in the cells (None: only its shape
+    is given by `colors`); `colors` a matrix of colours or one colour.
+    """
+    values = np.asarray(values)
+    for row, column in np.ndindex(values.shape[:2]):
+        color = colors if isinstance(colors, str) or colors is None else None
+        color = color or (PAPER if colors is None else colors[row][column])
+        corner = x + column * size, y + row * size
+        ax.add_patch(Rectangle(corner, size, size, fc=color, ec=INK, lw=0.6))
+        centre = corner[0] + size / 2, corner[1] + size / 2
+        text = str(values[row, column])
+        ax.text(*centre, text, ha="center", va="center", fontsize=font, color=INK)
+
+
+def outline(ax, x, y, width, height, color=INK, lw=2.5):
+    """Draw a thick frame, such as a window's border."""
+    ax.add_patch(Rectangle((x, y), width, height, fc="none", ec=color, lw=lw))
+
+
+def box(ax, x, y, width, height, text, color=FAINT, font=9):
+    """Draw a rounded box with centred text: one operation of a network."""
+    ax.add_patch(
+        FancyBboxPatch(
+            (x, y), width, height, fc=tint(color, 0.6), ec=color, lw=1.4,
+            boxstyle="round,pad=0,rounding_size=0.15",
+        )
+    )  # fmt: skip
+    centre = x + width / 2, y + height / 2
+    ax.text(*centre, text, ha="center", va="center", fontsize=font, color=INK)
+
+
+def arrow(ax, start, end, text="", color=INK, bend=0.0):
+    """Draw an arrow from start to end, with a label beside its middle."""
+    style = {"arrowstyle": "-|>", "color": color, "lw": 1.3, "shrinkA": 1, "shrinkB": 1}
+    style["connectionstyle"] = f"arc3,rad={bend}"
+    ax.annotate("", xy=end, xytext=start, arrowprops=style)
+    if text:
+        middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 - 0.15
+        ax.text(*middle, text, ha="center", va="bottom", fontsize=8, color=color)
+
+
+def axis_label(ax, x, y, name, text=None, rotation=0):
+    """Write the name of a tensor axis in its colour."""
+    style = {"color": AXIS[name], "fontweight": "bold", "rotation": rotation}
+    ax.text(x, y, text or name, ha="center", va="center", fontsize=10, **style)
+
+
+def show_images(images, titles, width=10.0):
+    """Show images (uint8, or 2-D float) side by side under their titles."""
+    figure, axes = plt.subplots(1, len(images), figsize=(width, width / len(images)))
+    for ax, image, title in zip(np.atleast_1d(axes), images, titles):
+        ax.imshow(image, cmap="gray" if np.ndim(image) == 2 else None)
+        ax.set_title(title, fontsize=9)
+        ax.axis("off")
+    figure.tight_layout()
+    return figure
