@@ -57,13 +57,12 @@ def tint(color, amount=0.75):
 def cells(ax, x, y, values, colors=None, size=1.0, font=8):
     """Draw a matrix as a grid of cells with its top left corner at (x, y).
 
-    `values` is a 2-D array that is printed in the cells (None: only its shape
-    is given by `colors`); `colors` a matrix of colours or one colour.
+    `values` is a 2-D array that is printed in the cells; `colors` a matrix of
+    colours, a colour for each cell, or None for paper.
     """
     values = np.asarray(values)
-    for row, column in np.ndindex(values.shape[:2]):
-        color = colors if isinstance(colors, str) or colors is None else None
-        color = color or (PAPER if colors is None else colors[row][column])
+    for row, column in np.ndindex(values.shape):
+        color = PAPER if colors is None else colors[row][column]
         corner = x + column * size, y + row * size
         ax.add_patch(Rectangle(corner, size, size, fc=color, ec=INK, lw=0.6))
         centre = corner[0] + size / 2, corner[1] + size / 2
