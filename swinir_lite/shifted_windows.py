@@ -13,20 +13,19 @@ def cyclic_shift(x, shift):
 def attention_mask(height, width, window_size, shift, device=None):
     """Say which pixels may see each other in each window of a shifted image.
 
-    After the cyclic shift the last row and column of windows hold pixels from
-    opposite sides of the image.  Rows fall into three bands (untouched, moved
-    within the last windows, wrapped around), columns likewise; only pixels of
-    the same bands are true neighbours.  Returns (nW, N, N) float32: 0 among
-    those, -100 across.  Paper: section 3.2; chapter 5.
+    After the cyclic shift the last `shift` rows and columns come from the
+    opposite edge of the image.  Two pixels of a window are neighbours in the
+    image if both or neither came round, by rows and by columns.  Returns
+    (nW, N, N) float32: 0 for neighbours, -100 for others; ValueError for a shift
+    outside 1..M-1.  Paper: section 3.2; chapter 5.
     """
     if not 0 < shift < window_size:
         raise ValueError(f"shift must lie in 1..{window_size - 1}, got {shift}")
 
-    def bands(length):
-        position = torch.arange(length, device=device)
-        return (position >= length - window_size).int() + (position >= length - shift)
+    def came_round(length):
+        return torch.arange(length, device=device) >= length - shift
 
-    regions = 3 * bands(height)[:, None] + bands(width)[None, :]
+    regions = 2 * came_round(height)[:, None] + came_round(width)[None, :]  # (H, W)
     regions = window_partition(regions[None, :, :, None], window_size)
     regions = regions.flatten(start_dim=1)  # (nW, N)
     return -100.0 * (regions[:, :, None] != regions[:, None, :]).float()
