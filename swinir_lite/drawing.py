@@ -112,3 +112,27 @@ def show_images(images, titles, width=10.0):
         ax.axis("off")
     figure.tight_layout()
     return figure
+
+
+def window_grid(ax, height, width, window_size, shift=0, color=INK, lw=1.6):
+    """Draw the windows' borders, moved by `shift`, over an image on `imshow` axes."""
+    style = {"color": color, "lw": lw, "clip_on": False}
+    for y in sorted({0, height, *range(shift, height, window_size)}):
+        ax.plot([-0.5, width - 0.5], [y - 0.5, y - 0.5], **style)
+    for x in sorted({0, width, *range(shift, width, window_size)}):
+        ax.plot([x - 0.5, x - 0.5], [-0.5, height - 0.5], **style)
+
+
+def influence_map(ax, change, pixel, window_size, shift=0):
+    """Show how much each pixel (H, W) moved when `pixel` (row, column) was changed.
+
+    The colours are logarithmic, pixels that did not move stay white, and the
+    changed pixel has a cross.
+    """
+    change = np.asarray(change)
+    change = np.ma.masked_less(change, 1e-5 * change.max())  # rounding errors
+    colors = plt.get_cmap(SEQUENTIAL).with_extremes(bad=PAPER)
+    ax.imshow(change, norm="log", cmap=colors)
+    window_grid(ax, *change.shape, window_size, shift)
+    ax.plot(pixel[1], pixel[0], marker="x", ms=8, mew=2.5, color=SERIES[1])
+    ax.axis("off")
