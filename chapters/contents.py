@@ -1,0 +1,100 @@
+"""Write the table of chapters into README.md and intro.md, and _toc.yml.
+
+All three are made from the notebooks that exist, their titles, and the run times
+that execute.py noted.
+
+    python chapters/contents.py
+"""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parent.parent
+PARTS = {"Build SwinIR": range(1, 9), "Train it, use it, make it fast": range(9, 15)}
+BUILT = {
+    "01_image_restoration": "bicubic, noise, JPEG; PSNR and SSIM as papers measure",
+    "02_convolutional_baseline": "a residual CNN with pixel shuffle, and its limits",
+    "03_window_partition": "windows, and what they save over global attention",
+    "04_relative_position_attention": "multi-head attention with a position bias",
+    "05_shifted_windows": "the cyclic shift and its mask",
+    "06_swin_transformer_layer": "attention and MLP between residuals",
+    "07_residual_swin_transformer_block": "layers, a convolution, a long residual",
+    "08_swinir": "the whole network; official weights loaded into it",
+    "09_losses": "L1, Charbonnier, perceptual and adversarial losses",
+    "10_denoising_and_jpeg": "models against noise and compression artifacts",
+    "11_real_world_super_resolution": "unknown degradations, and a GAN",
+    "12_looking_inside": "which pixels decide, and what the layers learn",
+    "13_making_it_fast": "bytes, fused kernels, and measured speed",
+    "14_training_on_div2k": "training at scale on one GPU",
+}
+
+
+def chapters():
+    """Paths of all chapters in order."""
+    return sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
+
+
+def title(path):
+    """The chapter's heading, without its number."""
+    heading = nbformat.read(path, as_version=4).cells[0].source
+    return re.fullmatch(r"# \d+\. (.+)", heading.strip()).group(1)
+
+
+def minutes(path, run_times):
+    """Run time in words for readers: half minutes, rounded up."""
+    if path.stem not in run_times:
+        return ""
+    halves = math.ceil(run_times[path.stem]["seconds"] / 30)
+    return ("" if halves == 1 else str(halves // 2)) + ("½" if halves % 2 else "")
+
+
+def table(suffix):
+    """Rows of the table of chapters; links end in `suffix`."""
+    run_times = json.loads((ROOT / "chapters/run_times.json").read_text())
+    rows = ["| | Chapter | What you build | Minutes |", "|-:|:-|:-|-:|"]
+    for path in chapters():
+        link = f"[{title(path)}](chapters/{path.stem}{suffix})"
+        built = BUILT[path.stem]
+        rows.append(
+            f"| {int(path.stem[:2])} | {link} | {built} | {minutes(path, run_times)} |"
+        )
+    return "\n".join(rows)
+
+
+def with_table(text, suffix):
+    """Replace what stands between the two contents marks of a page."""
+    marks = "<!-- contents -->", "<!-- end of contents -->"
+    before, rest = text.split(marks[0])
+    after = rest.split(marks[1])[1]
+    return f"{before}{marks[0]}\n{table(suffix)}\n{marks[1]}{after}"
+
+
+def toc():
+    """The text of _toc.yml: chapters by part, then the appendix."""
+    lines = ["format: jb-book", "root: intro", "parts:"]
+    for caption, numbers in PARTS.items():
+        files = [f"chapters/{p.stem}" for p in chapters() if int(p.stem[:2]) in numbers]
+        if files:
+            lines += [f"  - caption: {caption}", "    chapters:"]
+            lines += [f"      - file: {file}" for file in files]
+    lines += ["  - caption: Appendix", "    chapters:", "      - file: references"]
+    return "\n".join(lines) + "\n"
+
+
+def pages():
+    """What each generated file should hold: {path: text}."""
+    readme, intro = ROOT / "README.md", ROOT / "intro.md"
+    return {
+        readme: with_table(readme.read_text(), ".ipynb"),
+        intro: with_table(intro.read_text(), ".ipynb"),
+        ROOT / "_toc.yml": toc(),
+    }
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text)
