@@ -1,0 +1,285 @@
+"""Degradations of image denoising and JPEG artifact reduction (chapter 10).
+
+Each comes twice: on one uint8 image by the official protocol, to test on, and
+on a batch of float tensors (B, C, H, W) in [0, 1] on any device, to train on.
+"""
+
+import io
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from PIL import Image
+
+from .image_restoration import prepare_pair, rgb_to_y, to_tensor
+
+
+def add_gaussian_noise(image, *, sigma):
+    """Add the noise of the official denoising protocol to one image.
+
+    Args:
+        image: uint8, (H, W) or (H, W, 3) RGB.
+        sigma: standard deviation on the scale 0..255; the paper uses 15, 25, 50.
+
+    Returns:
+        A float tensor (1, C, H, W), around [0, 1] and not clipped, the same at
+        every call: the seed is 0 for each image, and colour noise is drawn in
+        the order (H, W, BGR), as by the official code.
+
+    Section 4.4 of the SwinIR paper; built in chapter 10.
+    """
+    if not sigma >= 0:
+        raise ValueError(f"sigma must be at least 0, got {sigma}")
+    noise = np.random.RandomState(0).normal(0, sigma / 255, image.shape)
+    if noise.ndim == 3:
+        noise = noise[..., ::-1]  # BGR to RGB
+    noise = torch.from_numpy(noise.reshape(*image.shape[:2], -1).copy())
+    return (to_tensor(image) + noise.permute(2, 0, 1)).float()
+
+
+def span(value):
+    """Read a number, or a pair (low, high), as a pair."""
+    low, high = value if isinstance(value, (list, tuple)) else (value, value)
+    if not low <= high:
+        raise ValueError(f"expected a number or (low, high), got {value}")
+    return low, high
+
+
+def uniform(batch, low, high, generator):
+    """A random number in [low, high) for every image: (B, 1, 1, 1) on its device."""
+    shape = (len(batch), 1, 1, 1)
+    number = torch.rand(shape, generator=generator, device=batch.device)
+    return low + (high - low) * number
+
+
+def gaussian_noise(hq, generator, *, sigma):
+    """Add Gaussian noise to a batch (B, C, H, W) in [0, 1]; not clipped.
+
+    Args:
+        hq: the clean images, on any device.
+        generator: a torch.Generator on the same device.
+        sigma: standard deviation on the scale 0..255, or (low, high): then
+            every image draws its own.
+
+    Built in chapter 10.
+    """
+    low, high = span(sigma)
+    if not low >= 0:
+        raise ValueError(f"sigma must be at least 0, got {sigma}")
+    level = uniform(hq, low, high, generator) / 255
+    noise = torch.randn(hq.shape, generator=generator, device=hq.device)
+    return hq + level * noise
+
+
+def y_image(image):
+    """Return the Y channel of an RGB image, rounded to uint8 (H, W).
+
+    The ground truth of gray JPEG artifact reduction where the test image has
+    colour (chapter 10).
+    """
+    return rgb_to_y(image).round().astype(np.uint8)
+
+
+def add_jpeg_artifacts(image, *, quality):
+    """Encode one image as a JPEG file and decode it again, with Pillow.
+
+    Args:
+        image: uint8, (H, W), or (H, W, 3) RGB, whose chroma is halved (4:2:0).
+        quality: 1..100; the paper uses 10, 20, 30, 40.
+
+    Returns:
+        A float tensor (1, C, H, W) in [0, 1] on the 8-bit grid.  Pillow and
+        OpenCV, which the official code calls, both use libjpeg-turbo with the
+        same tables and sampling, and decode to the same pixels.
+
+    Section 4.3 of the SwinIR paper; built in chapter 10.
+    """
+    check_quality(quality, quality)
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    return to_tensor(np.array(Image.open(file)))
+
+
+def check_quality(low, high):
+    """Raise ValueError unless all qualities from low to high are JPEG's."""
+    if not (low >= 1 and high <= 100):
+        raise ValueError(f"JPEG quality must be in 1..100, got {low}..{high}")
+
+
+# Annex K of the JPEG standard: how coarsely each frequency is stored at quality 50
+LUMA_TABLE = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+CHROMA_TABLE = (
+    (17, 18, 24, 47, 99, 99, 99, 99),
+    (18, 21, 26, 66, 99, 99, 99, 99),
+    (24, 26, 56, 99, 99, 99, 99, 99),
+    (47, 66, 99, 99, 99, 99, 99, 99),
+    *((99,) * 8,) * 4,
+)
+
+
+def quantisation_tables(base, quality):
+    """Scale an 8x8 table to qualities (B,) as libjpeg does: (B, 8, 8), whole."""
+    base = torch.tensor(base, dtype=torch.float32, device=quality.device)
+    quality = quality.float().view(-1, 1, 1)
+    percent = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)
+    return ((base * percent + 50) / 100).floor().clamp(1, 255)
+
+
+def dct_matrix(size=8):
+    """The orthonormal discrete cosine transform: row k is the k-th frequency."""
+    n = torch.arange(size, dtype=torch.float64)
+    matrix = torch.cos(math.pi / size * (n + 0.5) * n[:, None]) * (2 / size) ** 0.5
+    matrix[0] /= 2**0.5
+    return matrix.float()
+
+
+def transform_columns(matrix, blocks):
+    """matrix @ blocks without a matmul, which TF32 or autocast would round."""
+    return (matrix[:, :, None] * blocks[..., None, :, :]).sum(-2)
+
+
+def transform_blocks(matrix, blocks):
+    """matrix @ block @ matrix.T for every block of (..., 8, 8)."""
+    return transform_columns(matrix, transform_columns(matrix, blocks).mT).mT
+
+
+def quantise_blocks(channel, tables):
+    """What JPEG leaves of a channel (B, H, W) in 0..255; H, W multiples of 8.
+
+    Every 8x8 block goes to frequencies, is divided by its image's table (B, 8, 8),
+    rounded (here information is lost) and goes back to pixels.  Chapter 10.
+    """
+    dct = dct_matrix().to(channel.device)
+    tables = tables[:, None, None]
+    blocks = rearrange(channel - 128, "b (h p) (w q) -> b h w p q", p=8, q=8)
+    frequencies = transform_blocks(dct, blocks)
+    frequencies = (frequencies * 8).round() / 8  # libjpeg's DCT has 3 binary places
+    levels = frequencies / tables
+    levels = levels.sign() * (levels.abs() + 0.5).floor()  # halves away from zero
+    blocks = transform_blocks(dct.T, levels * tables)
+    pixels = rearrange(blocks, "b h w p q -> b (h p) (w q)") + 128
+    return pixels.round().clamp(0, 255)
+
+
+def rgb_to_ycbcr(rgb):
+    """RGB (B, 3, H, W) in 0..255 to the full-range YCbCr of JPEG files, rounded."""
+    red, green, blue = rgb.unbind(1)
+    y = 0.299 * red + 0.587 * green + 0.114 * blue
+    cb, cr = (blue - y) / 1.772 + 128, (red - y) / 1.402 + 128
+    return torch.stack([y, cb, cr], 1).round()
+
+
+def ycbcr_to_rgb(ycbcr):
+    """The inverse of rgb_to_ycbcr, rounded and clamped to 0..255."""
+    y, cb, cr = ycbcr.unbind(1)
+    red, blue = y + 1.402 * (cr - 128), y + 1.772 * (cb - 128)
+    green = (y - 0.299 * red - 0.114 * blue) / 0.587
+    return torch.stack([red, green, blue], 1).round().clamp(0, 255)
+
+
+def halve(chroma):
+    """Mean of 2x2 pixels, rounded up and down in turns: (B, C, H, W) -> half."""
+    bias = torch.tensor([0.25, 0.5], device=chroma.device)  # libjpeg's dither
+    bias = bias.repeat(chroma.shape[-1] // 4 + 1)[: chroma.shape[-1] // 2]
+    return (F.avg_pool2d(chroma, 2) + bias).floor()
+
+
+def double(chroma):
+    """Bilinear enlargement by 2, rounded as by libjpeg: (B, C, H, W) -> double."""
+    enlarged = F.interpolate(chroma, scale_factor=2, mode="bilinear")
+    bias = torch.tensor([8 / 16, 7 / 16], device=chroma.device)
+    return (enlarged + bias.repeat(chroma.shape[-1])).floor()
+
+
+def jpeg(hq, generator, *, quality):
+    """Put JPEG artifacts on a batch (B, 1 or 3, H, W), on its own device.
+
+    Args:
+        hq: images in [0, 1]; they are rounded to 8 bits first.
+        generator: a torch.Generator on the same device.
+        quality: 1..100, or (low, high): then every image draws its own.
+
+    Built in chapter 10.
+    """
+    low, high = span(quality)
+    check_quality(low, high)
+    return compress(hq, uniform(hq, low, high + 1, generator).floor().view(-1))
+
+
+@torch.no_grad()
+def compress(hq, quality):
+    """What libjpeg would decode, without a file: (B, 1 or 3, H, W) -> the same.
+
+    Args:
+        hq: images in [0, 1], any H and W, rounded to 8 bits first.  Chroma is
+            halved (4:2:0).
+        quality: (B,), 1..100, on the device of `hq`.
+
+    Returns:
+        Images in [0, 1] on the 8-bit grid, without gradient.  A few pixels in a
+        hundred differ from libjpeg's, by the rounding of its integer DCT.
+
+    Built in chapter 10.
+    """
+    batch, channels, height, width = hq.shape
+    if channels not in (1, 3):
+        raise ValueError(f"expected (B, 1 or 3, H, W), got {tuple(hq.shape)}")
+    pixels = hq.float().clamp(0, 1).mul(255).round()
+    pixels = F.pad(pixels, (0, -width % 16, 0, -height % 16), mode="replicate")
+    if channels == 3:
+        pixels = rgb_to_ycbcr(pixels)
+    luma = quantise_blocks(pixels[:, 0], quantisation_tables(LUMA_TABLE, quality))
+    luma = luma[:, None, :height, :width]
+    if channels == 1:
+        return luma / 255
+    tables = quantisation_tables(CHROMA_TABLE, quality).repeat_interleave(2, 0)
+    chroma = quantise_blocks(halve(pixels[:, 1:]).flatten(0, 1), tables)
+    chroma = chroma[:, : (height + 1) // 2, : (width + 1) // 2]
+    chroma = double(chroma.unflatten(0, (batch, 2)))[:, :, :height, :width]
+    return ycbcr_to_rgb(torch.cat([luma, chroma], 1)) / 255
+
+
+def blocking_effect(image):
+    """How much more neighbours differ across 8x8 blocks than within: (H, W) -> float.
+
+    The factor BEF of Yim and Bovik (2011), 0 where blocks do not show.  As in
+    the official code, an axis of length n counts n // 8 - 1 borders.
+    """
+    across = within = 0.0
+    borders = pairs = 0
+    for rows in (image, image.T):
+        height, width = rows.shape
+        square = np.diff(rows, axis=1) ** 2
+        total, at_borders = square.sum(), square[:, 7::8].sum()
+        across, within = across + at_borders, within + total - at_borders
+        borders += height * (width // 8 - 1)
+        pairs += height * (width - 1)
+    excess = across / borders - within / (pairs - borders)
+    return max(excess, 0.0) * np.log2(8) / np.log2(min(image.shape))
+
+
+def psnr_b(restored, target, crop_border=0, y_channel=False):
+    """PSNR that also counts visible blocks: 255^2 over MSE + BEF, in decibels.
+
+    Arguments and errors as for `psnr`; not symmetric, for the blocks are looked
+    for in `restored`.  The images must measure at least 16x16 after the crop.
+    The mean over channels of the metric by Yim and Bovik (2011).  Chapter 10.
+    """
+    restored, target = prepare_pair(restored, target, crop_border, y_channel)
+    if min(restored.shape[:2]) < 16:
+        raise ValueError(f"PSNR-B needs at least 16x16, got {restored.shape[:2]}")
+    error = np.mean((restored - target) ** 2, axis=(0, 1))
+    blocks = [blocking_effect(channel) for channel in np.moveaxis(restored, 2, 0)]
+    with np.errstate(divide="ignore"):  # infinite for equal images without blocks
+        return float(np.mean(10 * np.log10(255**2 / (error + blocks))))

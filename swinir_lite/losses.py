@@ -1,0 +1,265 @@
+"""Losses that a restoration network is trained with (chapter 9).
+
+Images are batches (B, C, H, W) with values in [0, 1]; a loss is a 0-dim tensor.
+"""
+
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .discriminator import UNetDiscriminator
+
+
+def difference(restored, target):
+    """restored - target; ValueError where shapes differ, which would broadcast."""
+    if restored.shape != target.shape:
+        shapes = f"{tuple(restored.shape)} and {tuple(target.shape)}"
+        raise ValueError(f"restored and target differ in shape: {shapes}")
+    return restored - target
+
+
+def l2_loss(restored, target):
+    """Mean squared difference, which PSNR is computed from.  Chapter 9."""
+    return difference(restored, target).square().mean()
+
+
+def l1_loss(restored, target):
+    """Mean absolute difference: SwinIR's loss for super-resolution.
+
+    Section 3.1 of the paper; chapter 9.
+    """
+    return difference(restored, target).abs().mean()
+
+
+def charbonnier_loss(restored, target, eps=1e-9):
+    """Mean of sqrt(d^2 + eps): L1 with a smooth bottom, for denoising and JPEG.
+
+    `eps` stands under the root as it is: 1e-9 rounds L1 off where the
+    difference d is below about 3e-5.  The paper (section 3.1) prints eps^2 with
+    eps = 1e-3, and one norm over the whole image; the authors' training code,
+    followed here, does neither.  Chapter 9.
+    """
+    return (difference(restored, target).square() + eps).sqrt().mean()
+
+
+VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+VGG19_POOLS = (4, 9, 18, 27)  # indices in torchvision's vgg19().features
+VGG19_LAYERS = {2: 0.1, 7: 0.1, 16: 1.0, 25: 1.0, 34: 1.0}  # weight of each layer
+
+
+class VGG19Features(nn.Module):
+    """Feature maps of VGG19 (Simonyan and Zisserman, 2015) before their ReLU.
+
+    Built from torchvision's state dict; frozen, and not saved with a model.
+    (B, 3, H, W) in [0, 1] -> five maps, the second convolutions of stages 1 and
+    2 and the fourth of stages 3 to 5.  H and W must be at least 16.  Chapter 9.
+    """
+
+    def __init__(self, state):
+        super().__init__()
+        last = max(VGG19_LAYERS)
+        self.convolutions = [
+            i for i in range(last + 1) if f"features.{i}.bias" in state
+        ]
+        for i in self.convolutions:
+            for name in ("weight", "bias"):
+                value = state[f"features.{i}.{name}"].detach()
+                self.register_buffer(f"{name}{i}", value, persistent=False)
+        mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)  # of ImageNet
+        std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+
+    def forward(self, x):
+        x = (x - self.mean) / self.std
+        features = []
+        for i in range(max(VGG19_LAYERS) + 1):
+            if i in self.convolutions:
+                weight, bias = getattr(self, f"weight{i}"), getattr(self, f"bias{i}")
+                x = F.conv2d(x, weight, bias, padding=1)
+            else:
+                x = F.max_pool2d(x, 2) if i in VGG19_POOLS else x.relu()
+            if i in VGG19_LAYERS:
+                features.append(x)
+        return features
+
+
+def fetch_vgg19():
+    """Load torchvision's VGG19 weights, 548 MiB, fetched once with a progress bar.
+
+    The file's SHA-256 must begin as its name says; RuntimeError otherwise.
+    OSError (URLError among others) where it cannot be fetched.
+    """
+    state = torch.hub.load_state_dict_from_url(
+        VGG19_URL, map_location="cpu", check_hash=True, weights_only=True
+    )
+    return VGG19Features(state)
+
+
+def feature_loss(features, restored, target, weights):
+    """Weighted sum of L1 losses between two images' feature maps.
+
+    With VGG19 it is the perceptual loss (Johnson et al., 2016), with a
+    discriminator's features it is feature matching (Wang et al., 2018).
+
+    Args:
+        features: a callable, images -> list of feature maps.
+        weights: a number for each map.
+
+    Chapter 9.
+    """
+    difference(restored, target)  # shapes must agree
+    with torch.no_grad():
+        wanted = features(target)
+    pairs = zip(weights, features(restored), wanted, strict=True)
+    return sum(weight * l1_loss(a, b) for weight, a, b in pairs)
+
+
+def adversarial_loss(logits, real):
+    """Mean of -log p, p the probability that logits give to being `real` or not.
+
+    The cross-entropy of the original GAN (Goodfellow et al., 2014).  Chapter 9.
+    """
+    return F.softplus(-logits if real else logits).mean()
+
+
+def discriminator_loss(logits_real, logits_fake):
+    """What the discriminator lowers: real called real, restored called fake."""
+    return adversarial_loss(logits_real, True) + adversarial_loss(logits_fake, False)
+
+
+class Adversary(nn.Module):
+    """A discriminator with its own Adam; the state holds both, for exact resume.
+
+    `terms` are the names of the losses it serves: a run that resumes must have
+    the same.  Chapter 9.
+    """
+
+    def __init__(self, terms, in_channels=3, dim=64, learning_rate=1e-4):
+        super().__init__()
+        self.terms = sorted(terms)
+        self.discriminator = UNetDiscriminator(in_channels, dim)
+        self.optimizer = torch.optim.Adam(self.parameters(), learning_rate)
+        self.wrapped = (self.discriminator,)  # a tuple: not registered a second time
+        self.backward = torch.Tensor.backward
+
+    def prepare(self, accelerator):
+        """Average gradients over the processes of Hugging Face Accelerate."""
+        model, self.optimizer = accelerator.prepare(self.discriminator, self.optimizer)
+        self.wrapped = (model,)
+        self.backward = accelerator.backward
+
+    def learn(self, restored, target):
+        """Take one step of the discriminator on images (B, C, H, W); its loss."""
+        self.discriminator.requires_grad_(True)
+        both = torch.cat([target, restored.detach()])
+        loss = discriminator_loss(*self.wrapped[0](both).chunk(2))
+        self.optimizer.zero_grad()
+        self.backward(loss)
+        self.optimizer.step()
+        return loss.detach()
+
+    def get_extra_state(self):
+        return {"terms": self.terms, "optimizer": self.optimizer.state_dict()}
+
+    def set_extra_state(self, state):
+        if state["terms"] != self.terms:
+            raise ValueError(f"saved with losses {state['terms']}, not {self.terms}")
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+PIXEL_LOSSES = {"l1": l1_loss, "l2": l2_loss, "charbonnier": charbonnier_loss}
+TERMS = (*PIXEL_LOSSES, "perceptual", "feature_matching", "adversarial")
+
+
+class Criterion(nn.Module):
+    """The weighted sum of losses that a training configuration names.
+
+    Args:
+        losses: name -> weight, or name -> {"weight": ..., **options}.  The names
+            are those of TERMS; "adversarial" takes the options `dim` and
+            `learning_rate` of its discriminator, "charbonnier" takes `eps`.
+        in_channels: of the images, 1 or 3.
+
+    Where VGG19's weights cannot be fetched, "perceptual" becomes
+    "feature_matching", with a warning; the terms' names tell which was used.
+
+    Raises:
+        ValueError: for an unknown name, or features without a network for them.
+
+    SwinIR's real-world models use l1 1, perceptual 1, adversarial 0.1: section
+    4.2 of the paper, chapter 9.
+    """
+
+    def __init__(self, losses, in_channels=3):
+        super().__init__()
+        if not losses or not losses.keys() <= set(TERMS):
+            known = ", ".join(TERMS)
+            raise ValueError(f"losses must be among {known}; got {list(losses)}")
+        self.options = {
+            name: dict(value) if isinstance(value, dict) else {"weight": value}
+            for name, value in losses.items()
+        }
+        self.weights = {name: o.pop("weight") for name, o in self.options.items()}
+        self.vgg19 = self.adversary = None
+        if "perceptual" in losses:
+            self.find_features(in_channels)
+        if "adversarial" in losses:
+            options = self.options["adversarial"]
+            self.adversary = Adversary(self.weights, in_channels, **options)
+        elif "feature_matching" in self.weights:
+            raise ValueError("feature_matching needs adversarial: its discriminator")
+
+    def find_features(self, in_channels):
+        """Get VGG19 for the perceptual loss, or turn to the discriminator."""
+        if in_channels != 3:
+            raise ValueError(
+                f"perceptual needs 3 channels for VGG19, not {in_channels}"
+            )
+        try:
+            self.vgg19 = fetch_vgg19()
+        except OSError as error:
+            warnings.warn(
+                f"no VGG19 weights ({error}): the discriminator's features are "
+                "matched instead, as the term feature_matching",
+                stacklevel=3,
+            )
+            self.weights["feature_matching"] = self.weights.pop("perceptual")
+
+    def prepare(self, accelerator):
+        """Let Accelerate wrap what this criterion trains; call after `.to(device)`."""
+        if self.adversary is not None:
+            self.adversary.prepare(accelerator)
+
+    def term(self, name, restored, target):
+        """One loss, not weighted."""
+        if name in PIXEL_LOSSES:
+            return PIXEL_LOSSES[name](restored, target, **self.options[name])
+        if name == "perceptual":
+            weights = VGG19_LAYERS.values()
+            return feature_loss(self.vgg19, restored, target, weights)
+        discriminator = self.adversary.discriminator
+        discriminator.requires_grad_(False)  # it learns in `update` alone
+        if name == "adversarial":
+            return adversarial_loss(discriminator(restored), real=True)
+        return feature_loss(discriminator.features, restored, target, [1 / 7] * 7)
+
+    def forward(self, restored, target):
+        """The weighted terms by name; the loss is their sum."""
+        return {
+            name: weight * self.term(name, restored, target)
+            for name, weight in self.weights.items()
+        }
+
+    def update(self, restored, target, step):
+        """Train what the criterion itself learns; returns tensors to log."""
+        if self.adversary is None:
+            return {}
+        return {"discriminator": self.adversary.learn(restored, target)}
+
+
+def make_criterion(losses, in_channels=3):
+    """Build the Criterion of a configuration's `losses`."""
+    return Criterion(losses, in_channels)
