@@ -9,16 +9,21 @@ import torch
 import torch.nn.functional as F
 
 
-def to_tensor(image):
-    """Turn a uint8 image (H, W) or (H, W, C) into a float tensor (1, C, H, W).
-
-    Values go from 0..255 to [0, 1].  Built in chapter 1.
-    """
+def check_image(image):
+    """Raise a TypeError or ValueError unless `image` is (H, W) or (H, W, C) uint8."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         got = getattr(image, "dtype", type(image).__name__)
         raise TypeError(f"expected a uint8 array, got {got}")
     if image.ndim not in (2, 3) or image.size == 0:
         raise ValueError(f"expected shape (H, W) or (H, W, C), got {image.shape}")
+
+
+def to_tensor(image):
+    """Turn a uint8 image (H, W) or (H, W, C) into a float tensor (1, C, H, W).
+
+    Values go from 0..255 to [0, 1].  Built in chapter 1.
+    """
+    check_image(image)
     pixels = torch.from_numpy(np.ascontiguousarray(image)).float() / 255
     return pixels[None, None] if image.ndim == 2 else pixels.permute(2, 0, 1)[None]
 
@@ -112,19 +117,18 @@ def rgb_to_y(image):
 def prepare_pair(a, b, crop_border, y_channel):
     """Bring two images to float64 (H, W, C) on the scale 0..255, ready to compare."""
     a, b = (to_image(x) if torch.is_tensor(x) else np.asarray(x) for x in (a, b))
-    for image in (a, b):
-        if image.dtype != np.uint8:
-            raise TypeError(f"expected uint8 images or tensors, got {image.dtype}")
+    check_image(a)
+    check_image(b)
     if a.shape != b.shape:
         raise ValueError(f"images differ in shape: {a.shape} and {b.shape}")
-    if a.ndim not in (2, 3):
-        raise ValueError(f"expected shape (H, W) or (H, W, C), got {a.shape}")
     height, width = a.shape[:2]
     if crop_border < 0 or 2 * crop_border >= min(height, width):
         raise ValueError(f"crop_border {crop_border} does not fit {height}x{width}")
-    inner = slice(crop_border, height - crop_border)
-    inner = inner, slice(crop_border, width - crop_border)
-    a, b = (rgb_to_y(x[inner]) if y_channel else x[inner] for x in (a, b))
+    rows = slice(crop_border, height - crop_border)
+    columns = slice(crop_border, width - crop_border)
+    a, b = (x[rows, columns] for x in (a, b))
+    if y_channel:
+        a, b = rgb_to_y(a), rgb_to_y(b)
     return tuple(x.astype(np.float64).reshape(*x.shape[:2], -1) for x in (a, b))
 
 
