@@ -9,6 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from .convolutional_baseline import ResidualCNN
+from .shipped_weights import shipped_file, shipped_models
 from .swinir import SwinIR, SwinIRConfig
 
 BUFFERS = ("relative_position_index", "attn_mask")  # rebuilt, not loaded
@@ -145,31 +147,59 @@ def check_fit(expected, state):
         raise ValueError(f"the weights do not fit the model:\n  {shown}{more}")
 
 
-def load_model(path):
-    """Load a SwinIR from a file of weights, official or our own.
+def load_model(source):
+    """Load a SwinIR from a file of weights, official or our own, or by name.
 
     Args:
-        path: a .pth or .safetensors file.  Bare state dicts and those under
-            `params` or `params_ema`, with or without `module.`, are read;
-            nothing in a file is executed.
+        source: the name of a model that ships with the package, such as
+            "lightweight_x2", or a .pth or .safetensors file.  Bare state dicts
+            and those under `params` or `params_ema`, with or without `module.`,
+            are read; nothing in a file is executed.
 
     Returns:
         A SwinIR in eval mode, on the CPU, in float32; its configuration is
-        inferred from the tensors.
+        inferred from the tensors.  The shipped convolutional baseline is a
+        ResidualCNN.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if there is neither such a file nor such a model.
         ValueError: if the file is not a SwinIR; names the keys and both shapes.
 
     Built in chapter 8.
     """
-    state = read_state_dict(path)
-    model = SwinIR(infer_config(state))
-    official = key_map(model)
+    shipped = shipped_models()
+    entry = shipped.get(str(source))
+    if not entry and not Path(source).is_file():
+        names = ", ".join(shipped) or "none yet"
+        raise FileNotFoundError(f"no such file: {source}; shipped models: {names}")
+    state = read_state_dict(shipped_file(source) if entry else source)
+    if entry and entry["variant"] == "residual_cnn":
+        model = ResidualCNN(**entry["config"])
+        official = {key: key for key in state}
+    else:
+        model = SwinIR(infer_config(state))
+        official = key_map(model)
     own = model.state_dict()
-    check_fit({official[key]: value for key, value in own.items()}, state)
+    check_fit({official.get(key, key): value for key, value in own.items()}, state)
     model.load_state_dict({key: state[official[key]] for key in own})
     return model.float().eval()
+
+
+def load_initial_weights(model, source):
+    """Start a model from another's weights, except for a head of another scale.
+
+    Args:
+        source: what `load_model` reads.
+
+    Raises:
+        ValueError: that names the weights outside the head that do not fit.
+    """
+    given, own = load_model(source).state_dict(), model.state_dict()
+    fitting = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
+    body = {key for key in own.keys() | given.keys() if not key.startswith("head.")}
+    if misfits := sorted(body - fitting.keys()):
+        raise ValueError(f"{source} does not fit the model: {', '.join(misfits[:5])}")
+    model.load_state_dict(fitting, strict=False)
 
 
 def save_model(model, path, dtype=torch.float32):

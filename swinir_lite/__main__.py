@@ -1,0 +1,129 @@
+"""python -m swinir_lite download | prepare | train | evaluate | profile | ship"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def add_run_arguments(parser):
+    parser.add_argument(
+        "--config", default="speedrun", help="a preset (paper, speedrun, ...) or a file"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="override fields, such as lr=2e-3 degradation.sigma=[0,50]",
+    )  # fmt: skip
+
+
+def read_arguments(arguments):
+    parser = argparse.ArgumentParser(prog="python -m swinir_lite")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    download = commands.add_parser("download", help="fetch data sets, checked")
+    download.add_argument("names", nargs="*", help="div2k, set5, ...; none lists them")
+    download.add_argument("--to", default="data", help="folder to put them in")
+    download.add_argument("--scale", type=int, nargs="+", default=[2])
+
+    prepare = commands.add_parser("prepare", help="check and decode a training set")
+    add_run_arguments(prepare)
+
+    train = commands.add_parser("train", help="train, or continue a run")
+    add_run_arguments(train)
+    train.add_argument("--out", required=True, help="folder of the run")
+    train.add_argument(
+        "--resume", action="store_true", help="continue the run in --out, if any"
+    )
+    train.add_argument(
+        "--leg-minutes", type=float, default=float("inf"),
+        help="stop with a checkpoint after so many minutes; resume later",
+    )  # fmt: skip
+
+    evaluate = commands.add_parser("evaluate", help="PSNR and SSIM on test sets")
+    evaluate.add_argument(
+        "model", help="a run's folder, a file of weights, or a shipped model's name"
+    )
+    evaluate.add_argument("test_sets", nargs="+", help="folders, such as Set5")
+    evaluate.add_argument("--json", help="also write all scores to this file")
+
+    profile = commands.add_parser("profile", help="where a training step's time goes")
+    add_run_arguments(profile)
+    profile.add_argument("--out", required=True, help="JSON file to write")
+    profile.add_argument("--profile-steps", type=int, default=50)
+
+    ship = commands.add_parser("ship", help="make a run's weights a shipped model")
+    ship.add_argument("run", help="folder of a finished run")
+    ship.add_argument("name", help="the name it is loaded by")
+    ship.add_argument("test_sets", nargs="+", help="folders that it is measured on")
+    ship.add_argument("--data", required=True, help="in words: what it was trained on")
+    return parser.parse_args(arguments)
+
+
+def run_download(options):
+    from .download import download, read_manifest
+
+    if not options.names:
+        for name, data_set in read_manifest().items():
+            print(f"{name}: {data_set['title']} ({data_set['licence']})")
+    for name in options.names:
+        print(download(name, options.to, scales=options.scale))
+
+
+def run_prepare(options):
+    from .training_config import load_config
+    from .training_setup import make_accelerator, make_sampler
+
+    config = load_config(options.config, options.overrides)
+    sampler = make_sampler(config, make_accelerator(config))
+    print(f"{len(sampler.cache.names)} images are ready in {config.cache}")
+
+
+def run_train(options):
+    from .train import Trainer
+    from .training_config import load_config
+
+    config = load_config(options.config, options.overrides)
+    trainer = Trainer(config, options.out, options.resume)
+    finished = trainer.run(options.leg_minutes)
+    if trainer.main:
+        state = "finished" if finished else "stopped; go on with --resume"
+        minutes = trainer.seconds / 60
+        print(f"{options.out}: {state} at step {trainer.step}, {minutes:.1f} minutes")
+
+
+def run_evaluate(options):
+    from .trained_models import evaluate_on, load_trained
+
+    model, task = load_trained(options.model)
+    scores = evaluate_on(model, task, options.test_sets)
+    if options.json:
+        Path(options.json).write_text(json.dumps(scores, indent=2) + "\n")
+
+
+def run_profile(options):
+    from .training_config import load_config
+    from .training_profile import profile
+
+    config = load_config(options.config, options.overrides)
+    result = profile(config, options.profile_steps)
+    Path(options.out).write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+def run_ship(options):
+    from .trained_models import ship
+
+    print(ship(options.run, options.name, options.test_sets, options.data))
+
+
+def main(arguments=None):
+    """Run one command; errors that the user can mend are one line."""
+    options = read_arguments(arguments)
+    try:
+        globals()[f"run_{options.command}"](options)
+    except (ValueError, OSError, FloatingPointError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

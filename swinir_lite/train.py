@@ -1,0 +1,230 @@
+"""Train a restoration network: one loop for every task and device (chapter 14).
+
+The same function runs on a CPU, on one GPU, and on several GPUs under
+`accelerate launch`.  What is trained, on what and how long, is a TrainConfig.
+"""
+
+import copy
+import math
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from accelerate.utils import broadcast_object_list
+
+from .checkpoint import load_initial_weights
+from .convolutional_baseline import ResidualCNN
+from .cuda_graph import Graphed
+from .evaluate import evaluate
+from .fast import fast
+from .losses import make_criterion
+from .training_config import as_json
+from .training_log import TrainingLog
+from .training_setup import make_accelerator, make_sampler, make_test_set
+
+MAY_CHANGE = {"data", "cache", "device", "validation", "validate_every",
+              "checkpoint_every", "log_every", "initial_weights"}  # fmt: skip
+
+
+class Trainer:
+    """A training run in a folder: `log.jsonl`, `config.json`, `state.pt`.
+
+    Args:
+        config: TrainConfig.
+        folder: where the run's files are, or will be.
+        resume: continue the folder's run, if it holds one.
+
+    Raises:
+        FileExistsError: if the folder holds a run and `resume` is false.
+        ValueError: for data that cannot be trained on, or another run's state.
+    """
+
+    def __init__(self, config, folder, resume=False):
+        self.config, self.folder = config, Path(folder)
+        self.state_file = self.folder / "state.pt"
+        if self.state_file.exists() and not resume:
+            raise FileExistsError(f"{folder} holds a run: resume it, or choose another")
+        self.accelerator = make_accelerator(config)
+        self.device = self.accelerator.device
+        self.main = self.accelerator.is_main_process
+        self.sampler = make_sampler(config, self.accelerator)
+        self.test_set = make_test_set(config) if self.main else []
+
+        torch.manual_seed(config.seed)  # all processes draw the same weights
+        self.model = config.make_model()
+        if config.initial_weights:
+            load_initial_weights(self.model, config.initial_weights)
+        self.model.to(self.device)
+        self.ema = copy.deepcopy(self.model).requires_grad_(False)
+        self.params = list(self.model.parameters())
+        self.criterion = make_criterion(config.losses, config.in_channels)
+        self.criterion.to(self.device).prepare(self.accelerator)
+        cuda = self.device.type == "cuda"
+        self.optimizer = torch.optim.Adam(
+            self.params, config.lr, config.betas, fused=cuda
+        )
+        self.net = self.model  # what computes the model: the same weights, faster
+        if cuda:
+            compiled = isinstance(self.model, ResidualCNN)
+            self.net = torch.compile(self.model) if compiled else fast(self.model)
+        self.gradients = self.forward_backward
+        if cuda and config.graph and "adversarial" not in config.losses:
+            self.gradients = Graphed(self.forward_backward)
+
+        self.step, self.seconds, self.total = 0, 0.0, config.steps or math.inf
+        if self.state_file.exists():
+            self.load()
+        self.history = {}  # name -> values since the last report, still on the device
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.main:
+            (self.folder / "config.json").write_text(as_json(config))
+        self.log = TrainingLog(self.folder, self.main, self.step, config.steps or None)
+        self.log.write(self.step, "start", **self.description())
+
+    def description(self):
+        """What the log says about the run's circumstances."""
+        gpu = torch.cuda.get_device_name() if self.device.type == "cuda" else None
+        return {
+            "config": asdict(self.config), "device": gpu or "CPU",
+            "processes": self.accelerator.num_processes, "torch": torch.__version__,
+            "precision": self.accelerator.mixed_precision.replace("no", "fp32"),
+            "images": len(self.sampler.cache.names),
+            "parameters": sum(p.numel() for p in self.params),
+        }  # fmt: skip
+
+    def forward_backward(self, lq, hq):
+        """Gradients of the loss for a batch; the restored images, the loss's terms."""
+        self.optimizer.zero_grad()
+        with self.accelerator.autocast():
+            restored = self.net(lq).float()
+        terms = self.criterion(restored, hq)
+        sum(terms.values()).backward()
+        return restored.detach(), {k: v.detach() for k, v in terms.items()}
+
+    def average_gradients(self):
+        """Data parallelism: every process takes the mean of all gradients."""
+        if self.accelerator.num_processes > 1:
+            grads = [p.grad for p in self.params]
+            flat = torch.cat([g.flatten() for g in grads])
+            flat = self.accelerator.reduce(flat, "mean")
+            parts = flat.split([g.numel() for g in grads])
+            torch._foreach_copy_(grads, [f.view_as(g) for f, g in zip(parts, grads)])
+
+    def train_step(self):
+        """One update of the weights.  Waits for nothing: the GPU runs behind."""
+        config, step = self.config, self.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.lr_at(step, self.total)
+        lq, hq = self.sampler.batch(step)
+        restored, terms = self.gradients(lq, hq)
+        self.average_gradients()
+        limit = config.clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.params, limit, foreach=True)
+        self.optimizer.step()
+        decay = min(config.ema, (1 + step) / (10 + step))  # forgets the start sooner
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.ema.parameters()), self.params, 1 - decay)
+        learned = self.criterion.update(restored, hq, step)
+        values = {"loss": sum(terms.values()), "grad_norm": norm, **learned}
+        if len(terms) > 1:
+            values |= terms
+        for name, value in values.items():
+            self.history.setdefault(name, []).append(value.detach().clone())
+        self.step += 1
+
+    def report(self):
+        """Log the steps since the last report; stop if a loss was not finite."""
+        history = {k: torch.stack(v).tolist() for k, v in self.history.items()}
+        now = time.perf_counter()
+        elapsed, self.tick = now - self.tick, now
+        count, self.history = len(history["loss"]), {}
+        for i, (loss, norm) in enumerate(zip(history["loss"], history["grad_norm"])):
+            if not math.isfinite(loss + norm):
+                self.stop_non_finite(self.step - count + i, loss, norm)
+        self.seconds += elapsed
+        config = self.config
+        speed = count * config.batch / elapsed
+        if config.minutes:
+            left = max(0.0, 60 * config.minutes - self.seconds)
+            self.total = self.step + round(left * self.step / self.seconds)
+        means = {name: math.fsum(values) / count for name, values in history.items()}
+        lr = self.optimizer.param_groups[0]["lr"]
+        self.log.write(
+            self.step, "train", **means, lr=lr, images_per_second=round(speed, 1),
+            seconds=self.seconds,
+        )  # fmt: skip
+        shown = {"loss": means["loss"], "images_per_second": int(speed)}
+        self.log.progress(self.step, self.total, **shown)
+
+    def stop_non_finite(self, step, loss, norm):
+        batch = self.sampler.describe(step)
+        self.log.write(step, "non-finite", loss=str(loss), norm=str(norm), batch=batch)
+        self.log.close()
+        raise FloatingPointError(
+            f"step {step}: loss {loss}, gradient norm {norm}; stopped. The batch: "
+            f"{', '.join(batch)}. {self.state_file} holds the last checkpoint."
+        )
+
+    def validate(self):
+        """Measure the averaged weights by the paper's protocol and log it."""
+        if self.test_set:
+            border = self.config.scale if self.config.scale > 1 else 0
+            scores = evaluate(self.ema, self.test_set, border, self.config.channel)
+            scores["seconds"] = self.seconds
+            self.log.write(self.step, "validation", **scores)
+
+    def save(self):
+        """Write `state.pt`: all of the run, or on a crash the state before."""
+        if not self.main:
+            return
+        state = {
+            "config": asdict(self.config), "step": self.step, "seconds": self.seconds,
+            "total": self.total, "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "criterion": self.criterion.state_dict(), "rng": torch.get_rng_state(),
+        }  # fmt: skip
+        partial_file = self.state_file.with_suffix(".partial")
+        with partial_file.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial_file, self.state_file)
+
+    def load(self):
+        state = torch.load(self.state_file, map_location=self.device, weights_only=True)
+        saved, ours = state["config"], asdict(self.config)
+        differing = {k for k in ours if saved.get(k) != ours[k]} - MAY_CHANGE
+        if differing:
+            changes = [f"{k}: {saved.get(k)} -> {ours[k]}" for k in sorted(differing)]
+            raise ValueError(f"not the run in {self.folder}: {'; '.join(changes)}")
+        for name in ("model", "ema", "optimizer", "criterion"):
+            getattr(self, name).load_state_dict(state[name])
+        torch.set_rng_state(state["rng"].cpu())
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.total = state["total"]
+
+    def is_due(self, every):
+        return self.step % every == 0 or self.step >= self.total
+
+    def run(self, leg_minutes=math.inf):
+        """Train to the end, or for `leg_minutes` of wall time; True if at the end."""
+        config, start, leg_over = self.config, time.perf_counter(), False
+        first = self.step
+        while self.step < self.total and not leg_over:
+            self.train_step()
+            if self.step == first + 1:  # compiling and warming up are not training
+                float(self.history["loss"][0])
+                self.tick = time.perf_counter()
+            if self.is_due(config.log_every):
+                self.report()
+                leg_over = time.perf_counter() - start > 60 * leg_minutes
+                self.total, leg_over = broadcast_object_list([self.total, leg_over])
+                if self.is_due(config.validate_every):
+                    self.validate()
+                if self.is_due(config.checkpoint_every) or leg_over:
+                    self.save()
+                self.tick = time.perf_counter()
+        self.log.close()
+        return self.step >= self.total

@@ -1,0 +1,116 @@
+"""Measure trained models, and ship them with the package (chapter 14)."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from .checkpoint import load_model, save_model
+from .convolutional_baseline import ResidualCNN
+from .evaluate import evaluate, read_test_set, summary
+from .shipped_weights import WEIGHTS, add_to_manifest, shipped_models
+from .training_config import load_config
+from .training_log import read_log
+from .training_setup import make_degradation
+
+
+def load_run(folder):
+    """The averaged weights of a run, as a model, its TrainConfig and its state."""
+    config = load_config(Path(folder) / "config.json")
+    path = Path(folder) / "state.pt"
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model = config.make_model()
+    model.load_state_dict(state["ema"])
+    return model.eval(), config, state
+
+
+def load_trained(source):
+    """A model and the degradation that it was trained to undo.
+
+    Args:
+        source: a run's folder, or what `load_model` reads.  Files say nothing of
+            their degradation: bicubic is taken for super-resolution.
+    """
+    if (Path(source) / "state.pt").is_file():
+        model, config, _ = load_run(source)
+        return model, config.degradation
+    entry = shipped_models().get(str(source), {})
+    return load_model(source), entry.get("degradation", {"name": "bicubic"})
+
+
+def scale_and_channels(model):
+    """By what the network enlarges, and the channels of its images."""
+    if isinstance(model, ResidualCNN):
+        return model.head[1].upscale_factor, model.conv_first.in_channels
+    return model.config.scale, model.config.in_channels
+
+
+def evaluate_on(model, degradation, folders, metrics=None):
+    """Measure a model on test sets and print a line for each.
+
+    Args:
+        degradation: {"name": ..., options}, as in a TrainConfig.
+        folders: what `read_test_set` reads.
+        metrics: more measures, as for `evaluate`.
+
+    Returns:
+        {name of the folder: scores}.
+    """
+    scale, channels = scale_and_channels(model)
+    degrade, results = make_degradation(degradation, test=True), {}
+    if scale == 1 and degrade is None:
+        raise ValueError("this model does not enlarge: say what it is to undo")
+    channel = "gray" if channels == 1 else "Y" if scale > 1 else "RGB"
+    for folder in map(Path, folders):
+        pairs = read_test_set(folder, scale, channels, degrade)
+        border = scale if scale > 1 else 0
+        scores = evaluate(model, pairs, border, channel, metrics)
+        results[folder.name] = scores
+        print(summary(folder.name, scores))
+    return results
+
+
+def ship(run, name, test_sets, data, folder=WEIGHTS, **options):
+    """Make a finished run's averaged weights a model that ships, in half precision.
+
+    What the manifest says of PSNR and SSIM is measured on the file itself.
+
+    Args:
+        run: the run's folder.
+        name: by which `load_model` will find it.
+        test_sets: folders to measure it on.
+        data: in words, what it was trained on.
+        options: of the degradation, where the test differs from the training.
+
+    Returns:
+        The manifest's entry.
+    """
+    model, config, state = load_run(run)
+    start = next(r for r in read_log(Path(run) / "log.jsonl") if r["event"] == "start")
+    degradation = {**config.degradation, **options}
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    if isinstance(model, ResidualCNN):
+        half = {k: v.half().contiguous() for k, v in model.state_dict().items()}
+        save_file(half, path)
+        model.load_state_dict({k: v.float() for k, v in half.items()})
+        own = config.architecture
+    else:
+        save_model(model, path, torch.float16)
+        model, own = load_model(path), asdict(model.config)
+    results = evaluate_on(model, degradation, test_sets)
+    for scores in results.values():
+        scores.pop("images")
+    entry = {
+        "file": path.name, "variant": config.variant, "config": own,
+        "degradation": degradation, "results": results,
+        "training": {
+            "data": data, "device": start["device"], "processes": start["processes"],
+            "minutes": round(state["seconds"] / 60, 2), "iterations": state["step"],
+            "seed": config.seed, "config": asdict(config),
+        },
+    }  # fmt: skip
+    add_to_manifest(name, entry, folder)
+    return entry

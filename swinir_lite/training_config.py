@@ -1,0 +1,173 @@
+"""Everything that a training run depends on, as data (chapter 14)."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+from .convolutional_baseline import ResidualCNN
+from .swinir import SwinIR
+from .variants import VARIANTS
+
+PRESETS = Path(__file__).parent / "presets"
+SCHEDULES = ("cosine", "halving", "constant")
+PRECISIONS = ("auto", "fp32", "bf16")
+FP16_REFUSED = (
+    "fp16 is refused: SwinIR's activations exceed its largest number, 65504, and "
+    "images turn black; use bf16, which has fp32's range"
+)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run; raises ValueError for what cannot be trained.
+
+    A run is as long as `steps` says, or as `minutes` of training allow.
+    """
+
+    # The network
+    variant: str = "lightweight_x2"  # a key of VARIANTS, or "residual_cnn"
+    architecture: dict = field(default_factory=dict)  # what differs from the variant
+    initial_weights: str = ""  # a file, or the name of a shipped model
+
+    # The task
+    data: str = "data/DIV2K"  # DIV2K's root, or any folder of photographs
+    expected_images: int = 0  # refuse another number; 0 accepts any
+    degradation: dict = field(default_factory=lambda: {"name": "bicubic"})
+    losses: dict = field(default_factory=lambda: {"l1": 1.0})  # name -> weight
+    patch: int = 64  # side of the low-quality patch, in pixels
+    batch: int = 32  # patches in a step, over all devices
+
+    # The optimisation
+    steps: int = 0
+    minutes: float = 0.0
+    lr: float = 1e-3  # the peak
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: int = 0  # steps over which lr grows from 0
+    schedule: str = "cosine"
+    ema: float = 0.999  # decay of the averaged weights
+    clip: float = 0.0  # largest norm of the gradient; 0 does not clip
+    seed: int = 0
+
+    # What is measured on the way, and when
+    validation: dict = field(default_factory=dict)  # {"path": ..., options}
+    validate_every: int = 1000
+    checkpoint_every: int = 1000
+    log_every: int = 50
+
+    # The machine
+    precision: str = "auto"  # bf16 where the device has it, else fp32
+    cache: str = "runs/cache"  # where decoded images are kept
+    device: str = "auto"  # or "cpu"
+    graph: bool = True  # replay the step as a CUDA graph
+
+    def __post_init__(self):
+        object.__setattr__(self, "betas", tuple(self.betas))
+        if self.variant not in {*VARIANTS, "residual_cnn"}:
+            known = ", ".join([*VARIANTS, "residual_cnn"])
+            raise ValueError(f"no variant {self.variant!r}; there are {known}")
+        if (self.steps > 0) == (self.minutes > 0):
+            given = f"steps {self.steps} and minutes {self.minutes}"
+            raise ValueError(f"give either steps or minutes, got {given}")
+        if self.precision == "fp16":
+            raise ValueError(FP16_REFUSED)
+        for name, allowed in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in allowed:
+                value = getattr(self, name)
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        for name in ("patch", "batch", "validate_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if not 0 <= self.ema < 1 or self.lr <= 0 or self.warmup < 0 or self.clip < 0:
+            raise ValueError("need 0 <= ema < 1, lr > 0, warmup >= 0 and clip >= 0")
+        for name in ("validate_every", "checkpoint_every"):
+            if self.log_every < 1 or getattr(self, name) % self.log_every:
+                raise ValueError(f"{name} must be a multiple of log_every")
+        if (self.scale > 1) != (self.degradation["name"] in ("bicubic", "real_world")):
+            name = self.degradation["name"]
+            raise ValueError(f"degradation {name!r} does not fit scale {self.scale}")
+
+    @property
+    def model_config(self):
+        """The keyword arguments of ResidualCNN, or a SwinIRConfig."""
+        if self.variant == "residual_cnn":
+            return self.architecture
+        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in
+                  self.architecture.items()}  # fmt: skip
+        return replace(VARIANTS[self.variant], **tuples)
+
+    @property
+    def scale(self):
+        if self.variant == "residual_cnn":
+            return self.architecture.get("scale", 2)
+        return self.model_config.scale
+
+    @property
+    def in_channels(self):
+        if self.variant == "residual_cnn":
+            return self.architecture.get("in_channels", 3)
+        return self.model_config.in_channels
+
+    @property
+    def channel(self):
+        """On what the task is measured: Y for super-resolution, else all there is."""
+        if self.in_channels == 1:
+            return "gray"
+        return "Y" if self.scale > 1 else "RGB"
+
+    def make_model(self):
+        """The network, with freshly drawn weights."""
+        if self.variant == "residual_cnn":
+            return ResidualCNN(**self.architecture)
+        return SwinIR(self.model_config)
+
+    def lr_at(self, step, total):
+        """The learning rate of a step (from 0) in a run of `total` steps."""
+        progress = min(step / total, 1.0)
+        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        if self.schedule == "cosine":
+            factor = (1 + math.cos(math.pi * progress)) / 2
+        elif self.schedule == "halving":  # where the paper halves: 250 of 500k, ...
+            factor = 0.5 ** sum(progress >= at for at in (0.5, 0.8, 0.9, 0.95))
+        else:
+            factor = 1.0
+        return self.lr * warm * factor
+
+
+def load_config(source, overrides=()):
+    """Read a configuration: a preset's name, a JSON file, or a dict.
+
+    Args:
+        source: "paper", "speedrun", a path, or a dict of fields.
+        overrides: strings such as "lr=2e-3" or "degradation.sigma=[0, 50]".
+
+    Raises:
+        ValueError: for an unknown field or preset.
+    """
+    if not isinstance(source, dict):
+        preset = PRESETS / f"{source}.json"
+        path = preset if preset.is_file() else Path(source)
+        if not path.is_file():
+            names = ", ".join(sorted(p.stem for p in PRESETS.glob("*.json")))
+            raise ValueError(f"no configuration {source!r}: no such file, nor {names}")
+        source = json.loads(path.read_text())
+    values = dict(source)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ValueError(f"expected key=value, got {override!r}")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text  # a plain word needs no quotes
+        name, _, inner = key.partition(".")
+        values[name] = {**values.get(name, {}), inner: value} if inner else value
+    known = {f.name for f in fields(TrainConfig)}
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(f"unknown fields {unknown}; there are {sorted(known)}")
+    return TrainConfig(**values)
+
+
+def as_json(config):
+    """The configuration as text that `load_config` reads back."""
+    return json.dumps(asdict(config), indent=2)
