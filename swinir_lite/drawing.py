@@ -107,7 +107,9 @@ def show_images(images, titles, width=10.0):
     """Show images (uint8, or 2-D float) side by side under their titles."""
     figure, axes = plt.subplots(1, len(images), figsize=(width, width / len(images)))
     for ax, image, title in zip(np.atleast_1d(axes), images, titles):
-        ax.imshow(image, cmap="gray" if np.ndim(image) == 2 else None)
+        peak = 255 if np.asarray(image).dtype == np.uint8 else None
+        cmap = "gray" if np.ndim(image) == 2 else None
+        ax.imshow(image, cmap=cmap, vmin=0 if peak else None, vmax=peak)
         ax.set_title(title, fontsize=9)
         ax.axis("off")
     figure.tight_layout()

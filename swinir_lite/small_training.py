@@ -45,7 +45,7 @@ def random_patches(pairs, batch, side, generator):
     return tuple(torch.stack(side) for side in zip(*patches))
 
 
-def train_small(model, pairs, steps, batch=16, side=24, learning_rate=2e-3, seed=0):
+def train_small(model, pairs, steps, batch=8, side=24, learning_rate=2e-3, seed=0):
     """Train `model` with L1 and Adam on random patches; return each step's loss.
 
     Args:
