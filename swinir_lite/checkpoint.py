@@ -3,6 +3,7 @@
 import math
 import re
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -13,6 +14,7 @@ from .convolutional_baseline import ResidualCNN
 from .shipped_weights import shipped_file, shipped_models
 from .swinir import SwinIR, SwinIRConfig
 
+UNREADABLE = SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError
 BUFFERS = ("relative_position_index", "attn_mask")  # rebuilt, not loaded
 
 
@@ -61,24 +63,27 @@ def infer_config(state):
         ValueError: if the tensors are not those of a SwinIR.
     """
 
-    def shape(key):
+    def shape(key, rank):
         if key not in state:
             found = ", ".join(list(state)[:3]) or "nothing"
             raise ValueError(f"not a SwinIR state dict: no {key!r} among {found}, ...")
+        if state[key].ndim != rank:
+            got = tuple(state[key].shape)
+            raise ValueError(f"{key} must have {rank} dimensions, got {got}")
         return state[key].shape
 
-    dim, in_channels = shape("conv_first.weight")[:2]
+    dim, in_channels = shape("conv_first.weight", 4)[:2]
     block = "layers.{}.residual_group.blocks.{}."
     depths, num_heads = [], []
     while block.format(len(depths), 0) + "norm1.weight" in state:
         i, depth = len(depths), 0
         while block.format(i, depth) + "norm1.weight" in state:
             depth += 1
-        table = shape(block.format(i, 0) + "attn.relative_position_bias_table")
+        table = shape(block.format(i, 0) + "attn.relative_position_bias_table", 2)
         depths.append(depth)
         num_heads.append(table[1])
     first = block.format(0, 0)
-    table = shape(first + "attn.relative_position_bias_table")
+    table = shape(first + "attn.relative_position_bias_table", 2)
     window_size = (math.isqrt(table[0]) + 1) // 2
     upsampler, scale = infer_head(state, in_channels)
     return SwinIRConfig(
@@ -87,7 +92,7 @@ def infer_config(state):
         depths=tuple(depths),
         num_heads=tuple(num_heads),
         window_size=window_size,
-        mlp_ratio=shape(first + "mlp.fc1.weight")[0] / dim,
+        mlp_ratio=shape(first + "mlp.fc1.weight", 2)[0] / dim,
         scale=scale,
         upsampler=upsampler,
         resi_connection="1conv" if "conv_after_body.weight" in state else "3conv",
@@ -121,14 +126,19 @@ def read_state_dict(path):
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as weights: {error}") from error
+    except UNREADABLE as error:
+        message = "it is damaged, or holds more than tensors"
+        raise ValueError(f"{path} cannot be read as weights: {message}") from error
     if not isinstance(state, dict):
         raise ValueError(f"{path} holds a {type(state).__name__}, not a state dict")
     for wrapper in ("params_ema", "params"):
         if isinstance(state.get(wrapper), dict):
             state = state[wrapper]
             break
+    for key, value in state.items():
+        if not isinstance(key, str) or not torch.is_tensor(value):
+            kind = type(value).__name__
+            raise ValueError(f"{path} is no state dict: {key!r} is a {kind}")
     state = {key.removeprefix("module."): value for key, value in state.items()}
     return {k: v for k, v in state.items() if not k.endswith(BUFFERS)}
 

@@ -37,7 +37,7 @@ class SwinTransformerLayer(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(dim, window_size, num_heads)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = MLP(dim, int(dim * mlp_ratio))
+        self.mlp = MLP(dim, round(dim * mlp_ratio))
 
     def attend(self, x, mask):
         """Shift, partition, attend, and undo both: (B, H, W, C) -> the same."""

@@ -1,0 +1,34 @@
+"""What the tests share: the folder of test data beside the repository, and seeds."""
+
+from pathlib import Path
+
+import hypothesis
+import pytest
+import torch
+
+hypothesis.settings.register_profile(
+    "book", deadline=None, max_examples=25, derandomize=True
+)
+hypothesis.settings.load_profile("book")
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def shared():
+    """The folder of test sets and parity cases; a test that needs it says so."""
+    if not (SHARED / "golden").is_dir():
+        pytest.skip("needs the test sets in ../shared, which are not here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The repository."""
+    return ROOT
