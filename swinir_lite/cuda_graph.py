@@ -25,7 +25,8 @@ class Graphed:
                 self.function(*self.inputs)
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        # thread_local: other threads, such as NCCL's, go on using the device
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             self.outputs = self.function(*self.inputs)
 
     def __call__(self, *inputs):

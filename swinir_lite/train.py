@@ -15,17 +15,17 @@ import torch
 from accelerate.utils import broadcast_object_list
 
 from .checkpoint import load_initial_weights
-from .convolutional_baseline import ResidualCNN
 from .cuda_graph import Graphed
 from .evaluate import evaluate
 from .fast import fast
 from .losses import make_criterion
+from .swinir import SwinIR
 from .training_config import as_json
 from .training_log import TrainingLog
 from .training_setup import make_accelerator, make_sampler, make_test_set
 
-MAY_CHANGE = {"data", "cache", "device", "validation", "validate_every",
-              "checkpoint_every", "log_every", "initial_weights"}  # fmt: skip
+MAY_CHANGE = {"data", "cache", "device", "graph", "initial_weights", "validation",
+              "validate_every", "checkpoint_every", "log_every"}  # fmt: skip
 
 
 class Trainer:
@@ -65,10 +65,10 @@ class Trainer:
         self.optimizer = torch.optim.Adam(
             self.params, config.lr, config.betas, fused=cuda
         )
-        self.net = self.model  # what computes the model: the same weights, faster
-        if cuda:
-            compiled = isinstance(self.model, ResidualCNN)
-            self.net = torch.compile(self.model) if compiled else fast(self.model)
+        if isinstance(self.model, SwinIR):  # the same weights, computed faster
+            self.net = fast(self.model)
+        else:
+            self.net = torch.compile(self.model) if cuda else self.model
         self.gradients = self.forward_backward
         if cuda and config.graph and "adversarial" not in config.losses:
             self.gradients = Graphed(self.forward_backward)
@@ -195,9 +195,9 @@ class Trainer:
     def load(self):
         state = torch.load(self.state_file, map_location=self.device, weights_only=True)
         saved, ours = state["config"], asdict(self.config)
-        differing = {k for k in ours if saved.get(k) != ours[k]} - MAY_CHANGE
+        differing = {k for k in saved if ours.get(k) != saved[k]} - MAY_CHANGE
         if differing:
-            changes = [f"{k}: {saved.get(k)} -> {ours[k]}" for k in sorted(differing)]
+            changes = [f"{k}: {saved[k]} -> {ours.get(k)}" for k in sorted(differing)]
             raise ValueError(f"not the run in {self.folder}: {'; '.join(changes)}")
         for name in ("model", "ema", "optimizer", "criterion"):
             getattr(self, name).load_state_dict(state[name])
