@@ -169,23 +169,30 @@ def quantise_blocks(channel, tables):
     levels = levels.sign() * (levels.abs() + 0.5).floor()  # halves away from zero
     blocks = transform_blocks(dct.T, levels * tables)
     pixels = rearrange(blocks, "b h w p q -> b (h p) (w q)") + 128
-    return pixels.round().clamp(0, 255)
+    return (pixels + 0.501).floor().clamp(0, 255)  # halves up, even if a float is off
 
 
 def rgb_to_ycbcr(rgb):
-    """RGB (B, 3, H, W) in 0..255 to the full-range YCbCr of JPEG files, rounded."""
-    red, green, blue = rgb.unbind(1)
-    y = 0.299 * red + 0.587 * green + 0.114 * blue
-    cb, cr = (blue - y) / 1.772 + 128, (red - y) / 1.402 + 128
-    return torch.stack([y, cb, cr], 1).round()
+    """RGB (B, 3, H, W) in 0..255 to the full-range YCbCr of JPEG files, rounded.
+
+    In whole numbers over 65536, as libjpeg does it: ties of Cb and Cr, which
+    colours near gray make often, go down.
+    """
+    red, green, blue = rgb.int().unbind(1)
+    y = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
+    cb = (-11058 * red - 21710 * green + 32768 * blue + 32767) >> 16
+    cr = (32768 * red - 27439 * green - 5329 * blue + 32767) >> 16
+    return torch.stack([y, cb + 128, cr + 128], 1).float()
 
 
 def ycbcr_to_rgb(ycbcr):
     """The inverse of rgb_to_ycbcr, rounded and clamped to 0..255."""
-    y, cb, cr = ycbcr.unbind(1)
-    red, blue = y + 1.402 * (cr - 128), y + 1.772 * (cb - 128)
-    green = (y - 0.299 * red - 0.114 * blue) / 0.587
-    return torch.stack([red, green, blue], 1).round().clamp(0, 255)
+    y, cb, cr = ycbcr.int().unbind(1)
+    cb, cr = cb - 128, cr - 128
+    red = y + ((91881 * cr + 32768) >> 16)
+    green = y + ((-22553 * cb - 46802 * cr + 32768) >> 16)
+    blue = y + ((116130 * cb + 32768) >> 16)
+    return torch.stack([red, green, blue], 1).clamp(0, 255).float()
 
 
 def halve(chroma):
