@@ -132,7 +132,7 @@ def influence_map(ax, change, pixel, window_size, shift=0):
     changed pixel has a cross.
     """
     change = np.asarray(change)
-    change = np.ma.masked_less(change, 1e-5 * change.max())  # rounding errors
+    change = np.ma.masked_less(change, 1e-6 * change.max())  # rounding errors
     colors = plt.get_cmap(SEQUENTIAL).with_extremes(bad=PAPER)
     ax.imshow(change, norm="log", cmap=colors)
     window_grid(ax, *change.shape, window_size, shift)
