@@ -7,7 +7,7 @@ from .denoising_and_jpeg import (
     jpeg,
     psnr_b,
 )
-from .real_world_super_resolution import degrade_photograph, real_world
+from .real_world_super_resolution import degrade_photograph, lpips_distance, real_world
 
 # (B, C, H, W) in [0, 1], generator, **options -> degraded, to train on
 DEGRADATIONS = {
@@ -24,4 +24,4 @@ TEST_DEGRADATIONS = {
 }
 
 # two uint8 images, restored and true -> float
-METRICS = {"psnr_b": psnr_b}
+METRICS = {"psnr_b": psnr_b, "lpips": lpips_distance}

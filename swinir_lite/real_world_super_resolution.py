@@ -8,12 +8,13 @@ photographs on their way to a reader.
 import random
 import zlib
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 
 from .denoising_and_jpeg import compress, uniform
-from .image_restoration import to_tensor
+from .image_restoration import prepare_pair, to_tensor
 
 MODES = ("bilinear", "bicubic", "area")  # of resizing
 
@@ -247,3 +248,26 @@ def degrade_photograph(image, *, scale=4, seed=0):
     image = image[:height, :width]
     generator = torch.Generator().manual_seed(zlib.crc32(image.tobytes()) + seed)
     return real_world(to_tensor(image), generator, scale=scale)
+
+
+@cache
+def lpips_network():
+    """The network of the optional package lpips, which fetches its weights once."""
+    try:
+        from lpips import LPIPS
+    except ImportError as error:
+        needed = "LPIPS needs an optional package: pip install lpips"
+        raise ImportError(needed) from error
+    return LPIPS(net="alex", verbose=False).eval()
+
+
+@torch.no_grad()
+def lpips_distance(restored, target):
+    """How different two RGB images look: 0 for equal ones, about 1 at most.
+
+    Arguments as for `psnr`.  LPIPS (Zhang et al., 2018) on AlexNet's features;
+    needs the optional package lpips.  Chapter 11.
+    """
+    images = prepare_pair(restored, target, 0, False)
+    images = [torch.from_numpy(x / 127.5 - 1).float().permute(2, 0, 1) for x in images]
+    return float(lpips_network()(images[0][None], images[1][None]))

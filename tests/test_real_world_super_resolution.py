@@ -1,8 +1,9 @@
 """The real-world degradation chain: each step by its definition, and the whole."""
 
 import random
+import sys
 from collections import Counter
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from swinir_lite.real_world_super_resolution import (
     final_resize,
     gaussian_kernels,
     isotropic_blur,
+    lpips_distance,
+    lpips_network,
     mixed_gaussian_noise,
     poisson_noise,
     random_resize,
@@ -225,3 +228,42 @@ def test_the_table_names_it():
 def test_gray_or_odd_input_is_named(shape):
     with pytest.raises(ValueError, match=str(shape).replace("(", r"\(")[:-1]):
         real_world(torch.rand(shape), seeded())
+
+
+@pytest.fixture
+def no_lpips_yet():
+    lpips_network.cache_clear()
+    yield
+    lpips_network.cache_clear()
+
+
+@pytest.mark.usefixtures("no_lpips_yet")
+def test_lpips_is_asked_for_by_name_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    with pytest.raises(ImportError, match="pip install lpips"):
+        lpips_distance(PHOTO, PHOTO)
+
+
+@pytest.mark.usefixtures("no_lpips_yet")
+def test_lpips_gets_images_from_minus_one_to_one(monkeypatch):
+    class Network:
+        def __init__(self, net, verbose):
+            assert net == "alex"
+
+        def eval(self):
+            return self
+
+        def __call__(self, a, b):
+            assert a.shape == b.shape == (1, 3, 64, 80)
+            assert a.min() == -1
+            assert a.max() == 1
+            return (a - b).abs().mean()
+
+    package = ModuleType("lpips")
+    package.LPIPS = Network
+    monkeypatch.setitem(sys.modules, "lpips", package)
+    photo = PHOTO.copy()
+    photo[0, 0], photo[0, 1] = 0, 255
+    darker = photo // 2
+    expected = np.abs(photo.astype(float) - darker).mean() / 127.5
+    assert lpips_distance(photo, darker) == pytest.approx(expected)
