@@ -19,6 +19,7 @@ from .cuda_graph import Graphed
 from .evaluate import evaluate
 from .fast import fast
 from .losses import make_criterion
+from .muon import make_optimizers
 from .swinir import SwinIR
 from .training_config import as_json
 from .training_log import TrainingLog
@@ -62,8 +63,8 @@ class Trainer:
         self.criterion = make_criterion(config.losses, config.in_channels)
         self.criterion.to(self.device).prepare(self.accelerator)
         cuda = self.device.type == "cuda"
-        self.optimizer = torch.optim.Adam(
-            self.params, config.lr, config.betas, fused=cuda
+        self.optimizers = make_optimizers(
+            self.model, config.optimizer, config.lr, config.betas
         )
         if isinstance(self.model, SwinIR):  # the same weights, computed faster
             self.net = fast(self.model)
@@ -96,7 +97,7 @@ class Trainer:
 
     def forward_backward(self, lq, hq):
         """Gradients of the loss for a batch; the restored images, the loss's terms."""
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         with self.accelerator.autocast():
             restored = self.net(lq).float()
         terms = self.criterion(restored, hq)
@@ -115,14 +116,16 @@ class Trainer:
     def train_step(self):
         """One update of the weights.  Waits for nothing: the GPU runs behind."""
         config, step = self.config, self.step
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.lr_at(step, self.total)
+        lr = config.lr_at(step, self.total)
         lq, hq = self.sampler.batch(step)
         restored, terms = self.gradients(lq, hq)
         self.average_gradients()
         limit = config.clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.params, limit, foreach=True)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
         decay = min(config.ema, (1 + step) / (10 + step))  # forgets the start sooner
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), self.params, 1 - decay)
@@ -150,7 +153,7 @@ class Trainer:
             left = max(0.0, 60 * config.minutes - self.seconds)
             self.total = self.step + round(left * self.step / self.seconds)
         means = {name: math.fsum(values) / count for name, values in history.items()}
-        lr = self.optimizer.param_groups[0]["lr"]
+        lr = self.optimizers[0].param_groups[0]["lr"]
         self.log.write(
             self.step, "train", **means, lr=lr, images_per_second=round(speed, 1),
             seconds=self.seconds,
@@ -182,8 +185,9 @@ class Trainer:
         state = {
             "config": asdict(self.config), "step": self.step, "seconds": self.seconds,
             "total": self.total, "model": self.model.state_dict(),
-            "ema": self.ema.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "criterion": self.criterion.state_dict(), "rng": torch.get_rng_state(),
+            "ema": self.ema.state_dict(), "criterion": self.criterion.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "rng": torch.get_rng_state(),
         }  # fmt: skip
         partial_file = self.state_file.with_suffix(".partial")
         with partial_file.open("wb") as file:
@@ -199,8 +203,10 @@ class Trainer:
         if differing:
             changes = [f"{k}: {saved[k]} -> {ours.get(k)}" for k in sorted(differing)]
             raise ValueError(f"not the run in {self.folder}: {'; '.join(changes)}")
-        for name in ("model", "ema", "optimizer", "criterion"):
+        for name in ("model", "ema", "criterion"):
             getattr(self, name).load_state_dict(state[name])
+        for optimizer, saved_state in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(saved_state)
         torch.set_rng_state(state["rng"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]
         self.total = state["total"]

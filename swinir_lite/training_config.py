@@ -11,6 +11,7 @@ from .variants import VARIANTS
 
 PRESETS = Path(__file__).parent / "presets"
 SCHEDULES = ("cosine", "halving", "constant")
+OPTIMIZERS = ("adam", "muon")
 PRECISIONS = ("auto", "fp32", "bf16")
 FP16_REFUSED = (
     "fp16 is refused: SwinIR's activations exceed its largest number, 65504, and "
@@ -41,6 +42,7 @@ class TrainConfig:
     # The optimisation
     steps: int = 0
     minutes: float = 0.0
+    optimizer: str = "adam"  # or "muon"
     lr: float = 1e-3  # the peak
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: int = 0  # steps over which lr grows from 0
@@ -71,9 +73,12 @@ class TrainConfig:
             raise ValueError(f"give either steps or minutes, got {given}")
         if self.precision == "fp16":
             raise ValueError(FP16_REFUSED)
-        for name, allowed in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
-            if getattr(self, name) not in allowed:
-                value = getattr(self, name)
+        for name, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+        ):
+            if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
         for name in ("patch", "batch", "validate_every", "checkpoint_every"):
             if getattr(self, name) < 1:

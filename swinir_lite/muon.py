@@ -1,0 +1,73 @@
+"""Muon: momentum whose weight matrices take orthogonal steps (chapter 14).
+
+Jordan et al. (2024), https://kellerjordan.github.io/posts/muon/.  Adam scales
+every weight by itself; Muon looks at a matrix as a whole and gives all its
+directions the same length, so that weak ones are learned as fast as strong ones.
+"""
+
+import torch
+
+
+def orthogonalize(matrices, steps=5):
+    """Push the singular values of (n, rows, columns) towards 1, by Newton-Schulz.
+
+    Five rounds bring them to between 0.7 and 1.2, which is near enough for a step.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315  # the quintic that grows small values fastest
+    x = matrices.bfloat16() if matrices.is_cuda else matrices
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x  # the smaller Gram matrix
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for weights of two or more axes; a convolution's are (out, all else).
+
+    Steps have the root mean square 0.2, like Adam's, so the two share one lr
+    (Liu et al., 2025, https://arxiv.org/abs/2502.16982).
+    """
+
+    def __init__(self, params, lr, momentum=0.95):
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            by_shape = {}
+            for p in group["params"]:
+                by_shape.setdefault((len(p), p[0].numel()), []).append(p)
+            for shape, params in by_shape.items():
+                self.step_alike(params, shape, group["lr"], group["momentum"])
+
+    def step_alike(self, params, shape, lr, momentum):
+        """Step all weights of one shape (rows, columns) together."""
+        for p in params:
+            if p not in self.state:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        averages = [self.state[p]["momentum"] for p in params]
+        grads = [p.grad for p in params]
+        torch._foreach_lerp_(averages, grads, 1 - momentum)
+        ahead = torch._foreach_lerp(grads, averages, momentum)  # Nesterov's
+        directions = orthogonalize(torch.stack([g.reshape(shape) for g in ahead]))
+        scale = 0.2 * max(shape) ** 0.5
+        steps = [d.view_as(p) for d, p in zip(directions.unbind(), params)]
+        torch._foreach_add_(params, steps, alpha=-lr * scale)
+
+
+def make_optimizers(model, name, lr, betas):
+    """One Adam; or Muon for the matrices inside the network and Adam for the rest.
+
+    First and last convolutions touch pixels, and bias tables are not maps
+    between features: they stay with Adam.
+    """
+    inside, outside = [], []
+    for key, p in model.named_parameters():
+        edge = key.startswith(("conv_first", "head")) or "bias_table" in key
+        (outside if name == "adam" or edge or p.ndim < 2 else inside).append(p)
+    fused = outside[0].is_cuda
+    optimizers = [torch.optim.Adam(outside, lr, betas, fused=fused)]
+    return optimizers + ([Muon(inside, lr)] if inside else [])
