@@ -356,7 +356,7 @@ class PatchSampler:
         """uint8 (B, H, W, 3) -> float (B, C, H, W) in [0, 1] on the device."""
         if self.channels == 1:
             pixels = luma(pixels)
-        if pixels.device != self.device:
+        if pixels.device.type != self.device.type:
             if self.device.type == "cuda":
                 pixels = pixels.pin_memory()
             pixels = pixels.to(self.device, non_blocking=True)
