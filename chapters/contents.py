@@ -4,6 +4,9 @@ All three are made from the notebooks that exist, their titles, and the run time
 that execute.py noted.
 
     python chapters/contents.py
+
+As an extension of Sphinx it also gives the pages the descriptions that search
+engines and chats show.
 """
 
 import json
@@ -30,6 +33,11 @@ BUILT = {
     "12_looking_inside": "which pixels decide, and what the layers learn",
     "13_making_it_fast": "bytes, fused kernels, and measured speed",
     "14_training_on_div2k": "training at scale on one GPU",
+}
+OTHER_PAGES = {
+    "intro": "Build SwinIR, image restoration with Swin Transformers, step by step "
+    "in notebooks: from pixels to a tested package and trained models.",
+    "references": "The papers that SwinIR from scratch explains or builds on.",
 }
 
 
@@ -93,6 +101,23 @@ def pages():
         intro: with_table(intro.read_text(), ".ipynb"),
         ROOT / "_toc.yml": toc(),
     }
+
+
+def describe(app, page, template, context, doctree):
+    """Set a page's description, which would else be its first words."""
+    stem = page.removeprefix("chapters/")
+    text = OTHER_PAGES.get(page)
+    if stem in BUILT:
+        text = f"Chapter {int(stem[:2])} of SwinIR from scratch: {BUILT[stem]}."
+    if text:
+        context["meta"] = {**(context["meta"] or {}), "og:description": text}
+        context["metatags"] += f'<meta name="description" content="{text}" />\n'
+
+
+def setup(app):
+    """Tell Sphinx what this extension does, before sphinxext.opengraph's turn."""
+    app.connect("html-page-context", describe, priority=400)
+    return {"parallel_read_safe": True}
 
 
 if __name__ == "__main__":

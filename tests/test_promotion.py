@@ -24,10 +24,10 @@ class Bare(ast.NodeTransformer):
             node.body = node.body[1:] or [ast.Pass()]
         return node
 
-    def visit_ClassDef(self, node):  # noqa: N802
+    def visit_ClassDef(self, node):
         return self.visit_block(node)
 
-    def visit_FunctionDef(self, node):  # noqa: N802
+    def visit_FunctionDef(self, node):
         node.returns = None
         return self.visit_block(node)
 
@@ -35,7 +35,7 @@ class Bare(ast.NodeTransformer):
         node.annotation = None
         return node
 
-    def visit_AnnAssign(self, node):  # noqa: N802
+    def visit_AnnAssign(self, node):
         if node.value is None:
             return ast.Expr(node.target)
         return ast.Assign([node.target], node.value)

@@ -1,0 +1,59 @@
+"""What holds for the project as a whole."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from .notebooks import ROOT
+
+sys.path.insert(0, str(ROOT / "chapters"))
+import contents
+
+TEXT = {".cff", ".ipynb", ".md", ".py", ".toml", ".txt", ".yml", ".bib", ""}
+
+
+def tracked_texts():
+    """[(path, text)] of the project's own text files."""
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    paths = [ROOT / name for name in names.stdout.splitlines()]
+    return [(p, p.read_text()) for p in paths if p.suffix in TEXT and p.is_file()]
+
+
+def test_the_address_is_the_same_everywhere():
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    name = address.rpartition("/")[2]
+    pattern = re.compile(rf"github\.com/(?:github/)?[\w-]+/{name}\b")
+    plain = address.removeprefix("https://")
+    others = {
+        f"{path.relative_to(ROOT)}: {found}"
+        for path, text in tracked_texts()
+        for found in pattern.findall(text)
+        if found != plain
+    }
+    assert not others
+
+
+def test_no_path_of_a_machine_is_written_anywhere():
+    pattern = re.compile(r"(?<![\w.~])/(?:work|root|home|Users)/\w+")
+    found = {
+        f"{path.relative_to(ROOT)}: {match}"
+        for path, text in tracked_texts()
+        if path.parent.name != "tests"
+        for match in pattern.findall(text)
+    }
+    assert not found
+
+
+@pytest.mark.parametrize("path", sorted(contents.pages()), ids=lambda path: path.name)
+def test_contents_are_up_to_date(path):
+    assert path.read_text() == contents.pages()[path], "run `make front-page`"
+
+
+def test_every_chapter_has_its_module():
+    for path in contents.chapters()[:8]:
+        assert (ROOT / f"swinir_lite/{path.stem[3:]}.py").is_file(), path.stem
