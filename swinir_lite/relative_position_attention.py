@@ -22,7 +22,7 @@ class WindowAttention(nn.Module):
     """softmax(Q K^T / sqrt(d) + B) V in every window, for each of h heads.
 
     `dim` is the number of channels C, of which each head gets d = C / h.
-    Paper: equation (4); chapter 4, and chapter 5 for the mask.
+    Paper: section 3.2; chapter 4, and chapter 5 for the mask.
     """
 
     def __init__(self, dim, window_size, num_heads):

@@ -25,7 +25,7 @@ class ResidualSwinTransformerBlock(nn.Module):
     """x + conv(layers(x)), `depth` layers alternating between no shift and M // 2.
 
     The arguments are those of `SwinTransformerLayer` and `body_convolution`.
-    Paper: section 3.2, equations (2) and (3); chapter 7.
+    Paper: section 3.2; chapter 7.
     """
 
     def __init__(

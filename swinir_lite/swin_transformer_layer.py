@@ -25,7 +25,7 @@ class SwinTransformerLayer(nn.Module):
 
     `dim` channels; `shift` pixels of cyclic shift, 0 for none and less than
     the window; `mlp_ratio` times `dim` channels inside the MLP.  Paper:
-    equations (5) and (6); chapter 6.
+    section 3.2; chapter 6.
     """
 
     def __init__(self, dim, num_heads, window_size, shift=0, mlp_ratio=2.0):
