@@ -1,0 +1,390 @@
+"""The training engine: exact resume, crashes, schedules, several processes."""
+
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from swinir_lite.__main__ import main
+from swinir_lite.train import Trainer
+from swinir_lite.trained_models import load_run
+from swinir_lite.training_config import PRESETS, TrainConfig, as_json, load_config
+from swinir_lite.training_log import plot_curves, read_log
+
+TINY = {
+    "variant": "lightweight_x2",
+    "architecture": {"dim": 8, "depths": [2], "num_heads": [2]},
+    "steps": 6, "patch": 8, "batch": 2, "lr": 0.002, "warmup": 2, "device": "cpu",
+    "validate_every": 4, "checkpoint_every": 2, "log_every": 1,
+}  # fmt: skip
+RESTORATION = {"window_size": 7, "scale": 1, "upsampler": "none", "in_channels": 1}
+TASKS = {
+    "super-resolution": {},
+    "muon": {"optimizer": "muon"},
+    "residual CNN": {
+        "variant": "residual_cnn",
+        "architecture": {"dim": 8, "num_blocks": 1, "scale": 2},
+    },
+    "denoising": {
+        "architecture": {**TINY["architecture"], **RESTORATION},
+        "degradation": {"name": "gaussian_noise", "sigma": [0, 50]},
+        "losses": {"charbonnier": 1.0},
+    },
+    "GAN": {
+        "losses": {"l1": 1.0, "adversarial": {"weight": 0.1, "dim": 4}},
+        "patch": 16,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(3):
+        corners = np.random.default_rng(i).integers(0, 256, (3, 3, 3), np.uint8)
+        photo = Image.fromarray(corners).resize((64, 48), Image.Resampling.BICUBIC)
+        photo.save(folder / f"photo{i}.png")
+    return folder
+
+
+@pytest.fixture
+def config(photos, tmp_path):
+    """config(**changes): a run that takes a second on a CPU."""
+    validation = {"validation": {"path": str(photos)}}
+    paths = {"data": str(photos), "cache": str(tmp_path / "cache")}
+
+    def make(**changes):
+        values = {**TINY, **paths, **validation, **changes}
+        if "degradation" in changes:
+            values["validation"] = {**values["validation"], "sigma": 25}
+        return load_config(values)
+
+    return make
+
+
+def train(config, folder, **options):
+    trainer = Trainer(config, folder, **options)
+    trainer.run()
+    return trainer
+
+
+def read_state(folder):
+    return torch.load(folder / "state.pt", weights_only=True)
+
+
+def assert_same(a, b, path="state"):
+    """Bit by bit, wherever tensors lie in nested dicts and lists."""
+    assert type(a) is type(b), path
+    if torch.is_tensor(a):
+        assert torch.equal(a, b), path
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            if key not in ("seconds", "cache"):
+                assert_same(a[key], b[key], f"{path}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        for i, pair in enumerate(zip(a, b)):
+            assert_same(*pair, f"{path}[{i}]")
+    else:
+        assert a == b, path
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_resumed_run_ends_as_one_that_was_not_stopped(config, tmp_path, task):
+    config = config(**TASKS[task])
+    train(config, tmp_path / "whole")
+    assert not Trainer(config, tmp_path / "legs").run(leg_minutes=0)  # one step
+    torch.rand(7)  # another process has another global generator
+    trainer = train(config, tmp_path / "legs", resume=True)
+    assert trainer.step == 6
+    assert_same(read_state(tmp_path / "whole"), read_state(tmp_path / "legs"))
+
+
+KILL = """
+import json, os, signal, sys
+import swinir_lite.train as module
+from swinir_lite.train import Trainer
+from swinir_lite.training_config import load_config
+
+config, out = load_config(json.loads(sys.argv[1])), sys.argv[2]
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def run(folder, kill_at=None, while_saving=False):
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    trainer = Trainer(config, folder, resume=True)
+    step = trainer.train_step
+    def train_step():
+        if trainer.step == kill_at:
+            if not while_saving:
+                kill()
+            module.os.fsync = lambda file: kill()
+        step()
+    trainer.train_step = train_step
+    trainer.run()
+    os._exit(0)
+
+assert run(out + "/whole") == 0
+for kill_at in range(6):
+    folder = f"{out}/killed{kill_at}"
+    assert run(folder, kill_at) == signal.SIGKILL
+    assert run(folder) == 0
+folder = out + "/saving"
+assert run(folder, 3, while_saving=True) == signal.SIGKILL
+assert os.path.exists(folder + "/state.partial")
+assert run(folder) == 0
+"""
+
+
+def test_killed_at_any_step_and_resumed_bit_identical(config, tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    text = as_json(config(validation={}))
+    command = [sys.executable, "-c", KILL, text, str(tmp_path)]
+    subprocess.run(command, check=True, env=environment, timeout=240)
+    whole = read_state(tmp_path / "whole")
+    assert whole["step"] == 6
+    log = read_log(tmp_path / "whole/log.jsonl")
+    for folder in [*tmp_path.glob("killed*"), tmp_path / "saving"]:
+        assert_same(whole, read_state(folder), folder.name)
+        resumed = read_log(folder / "log.jsonl")
+        for event in ("train", "validation"):
+            records = [
+                [{k: r[k] for k in ("step", "loss") if k in r} for r in records
+                 if r["event"] == event]
+                for records in (log, resumed)
+            ]  # fmt: skip
+            assert records[0] == records[1]
+
+
+def test_training_lowers_the_loss_and_the_average_lags(config, tmp_path):
+    trainer = train(config(steps=60, log_every=2, lr=0.005), tmp_path / "run")
+    losses = [
+        r["loss"] for r in read_log(tmp_path / "run/log.jsonl") if r["event"] == "train"
+    ]
+    assert len(losses) == 30
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+    state = read_state(tmp_path / "run")
+    assert any(not torch.equal(state["ema"][k], v) for k, v in state["model"].items())
+    model, _, _ = load_run(tmp_path / "run")
+    assert torch.equal(model.conv_first.weight, trainer.ema.conv_first.weight)
+
+
+def test_the_average_follows_its_formula(config, tmp_path):
+    trainer = Trainer(config(ema=0.2), tmp_path / "run")
+    expected = trainer.model.conv_first.weight.detach().clone()
+    for step in range(4):
+        trainer.train_step()
+        decay = min(0.2, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * trainer.model.conv_first.weight
+    torch.testing.assert_close(trainer.ema.conv_first.weight, expected)
+
+
+def test_gradients_are_clipped_and_their_norm_is_logged(config, tmp_path):
+    norms = []
+    for clip in (0, 1e-3):
+        trainer = Trainer(config(clip=clip), tmp_path / str(clip))
+        trainer.train_step()
+        norm = torch.stack([p.grad.norm() for p in trainer.params]).norm()
+        norms.append((float(norm), float(trainer.history["grad_norm"][0])))
+    (free, logged), (clipped, logged_too) = norms
+    assert math.isclose(free, logged, rel_tol=1e-5)
+    assert math.isclose(free, logged_too, rel_tol=1e-5)
+    assert math.isclose(clipped, 1e-3, rel_tol=1e-3)
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_batch(config, tmp_path):
+    trainer = Trainer(config(log_every=2), tmp_path / "run")
+    forward = trainer.criterion.forward
+
+    def spoil(restored, target):
+        terms = forward(restored, target)
+        return {k: v * (math.nan if trainer.step == 3 else 1) for k, v in terms.items()}
+
+    trainer.criterion.forward = spoil
+    with pytest.raises(FloatingPointError, match="step 3: loss nan") as info:
+        trainer.run()
+    batch = trainer.sampler.describe(3)
+    assert all(name in str(info.value) for name in batch)
+    assert read_state(tmp_path / "run")["step"] == 2  # the last that was sound
+    last = read_log(tmp_path / "run/log.jsonl")[-1]
+    assert last["event"] == "non-finite"
+    assert last["batch"] == batch
+
+
+def test_minutes_fit_the_schedule_to_the_time(config, tmp_path):
+    timed = config(steps=0, minutes=0.01, validation={}, lr=0.01)
+    trainer = Trainer(timed, tmp_path / "run")
+    assert trainer.run()
+    last = read_log(tmp_path / "run/log.jsonl")[-1]
+    assert last["lr"] < 0.05 * 0.01  # the cosine has come to its end
+    assert trainer.seconds > 0.5
+
+
+def test_another_run_is_neither_overwritten_nor_continued(config, tmp_path):
+    train(config(steps=2), tmp_path / "run")
+    with pytest.raises(FileExistsError, match="holds a run: resume it, or choose"):
+        Trainer(config(steps=2), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"lr: 0\.002 -> 0\.1"):
+        Trainer(config(steps=2, lr=0.1), tmp_path / "run", resume=True)
+
+
+def test_initial_weights_fit_all_but_the_head(config, tmp_path):
+    from swinir_lite import save_model
+
+    source = train(config(steps=1), tmp_path / "x2")
+    path = str(tmp_path / "x2.safetensors")
+    save_model(source.ema, path)
+    wider = {**TINY["architecture"], "scale": 4}
+    trainer = Trainer(
+        config(architecture=wider, initial_weights=path, patch=4), tmp_path / "x4"
+    )
+    assert torch.equal(trainer.model.conv_first.weight, source.ema.conv_first.weight)
+    wider["dim"] = 12
+    with pytest.raises(ValueError, match=r"does not fit the model: blocks\.0\.conv"):
+        Trainer(config(architecture=wider, initial_weights=path), tmp_path / "no")
+
+
+def test_two_processes_take_the_mean_of_their_gradients(config, tmp_path):
+    config = config(batch=4, steps=3, validation={}, checkpoint_every=3)
+    path = tmp_path / "config.json"
+    path.write_text(as_json(config))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone",
+               "--nproc-per-node", "2", "-m", "swinir_lite", "train",
+               "--config", str(path), "--out", str(tmp_path / "two")]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, env=environment, timeout=240)
+
+    one = Trainer(config, tmp_path / "one")
+    one.sampler.size = 2  # its share of the batch, as the first of two processes
+
+    def both(step):
+        halves = []
+        for one.sampler.rank in (0, 1):
+            halves.append(batch(step))
+        return tuple(torch.cat(pair) for pair in zip(*halves))
+
+    batch, one.sampler.batch = one.sampler.batch, both
+    one.run()
+    assert read_log(tmp_path / "two/log.jsonl")[0]["processes"] == 2
+    two = read_state(tmp_path / "two")["model"]
+    for key, value in one.model.state_dict().items():
+        torch.testing.assert_close(two[key], value, rtol=1e-4, atol=2e-5)
+
+
+def test_fp16_is_refused_with_the_reason(config, monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match=r"fp16 is refused: .* black; use bf16"):
+        config(precision="fp16")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    with pytest.raises(ValueError, match="fp16 is refused"):
+        Trainer(config(), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "either steps or minutes, got steps 0 and minutes 0"),
+        ({"minutes": 3}, "either steps or minutes"),
+        ({"variant": "tiny"}, "no variant 'tiny'; there are classical_x2"),
+        ({"learning_rate": 1}, r"unknown fields \['learning_rate'\]"),
+        ({"schedule": "linear"}, "schedule must be one of"),
+        ({"degradation": {"name": "jpeg"}}, "'jpeg' does not fit scale 2"),
+        ({"losses": {"l3": 1}}, "losses must be among l1"),
+        ({"checkpoint_every": 3, "log_every": 2}, "must be a multiple of log_every"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(config, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        Trainer(config(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_schedules():
+    paper = load_config("paper")
+    at = [0, 249_999, 250_000, 400_000, 450_000, 475_000]
+    factors = [paper.lr_at(step, 500_000) / 2e-4 for step in at]
+    assert factors == [1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16]
+    cosine = TrainConfig(steps=1000, warmup=100, lr=1.0)
+    rates = [cosine.lr_at(step, 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01)
+    assert all(a < b for a, b in itertools.pairwise(rates[:95]))
+    assert all(a > b for a, b in itertools.pairwise(rates[100:]))
+    assert rates[500] == pytest.approx(0.5)
+    assert rates[-1] < 1e-5
+
+
+def test_presets_and_overrides(tmp_path):
+    for preset in PRESETS.glob("*.json"):
+        config = load_config(preset.stem)
+        again = load_config(json.loads(as_json(config)))
+        assert again == config
+    paper = load_config("paper")
+    assert (paper.lr, paper.steps, paper.batch, paper.patch) == (2e-4, 500_000, 64, 64)
+    changed = load_config("paper", ["lr=1e-3", "validation.path=here", "steps=7"])
+    assert (changed.lr, changed.steps) == (1e-3, 7)
+    assert changed.validation == {"path": "here"}
+    with pytest.raises(ValueError, match=r"no configuration 'fast'.* paper"):
+        load_config("fast")
+
+
+def test_the_baseline_has_as_many_parameters():
+    counts = [
+        sum(p.numel() for p in load_config(name).make_model().parameters())
+        for name in ("residual_cnn", "speedrun")
+    ]
+    assert 1 <= counts[0] / counts[1] < 1.03
+
+
+def test_command_line_trains_evaluates_and_explains(
+    config, photos, tmp_path, capsys, monkeypatch
+):
+    path = tmp_path / "config.json"
+    path.write_text(as_json(config()))
+    out = str(tmp_path / "run")
+    main(["train", "--config", str(path), "--set", "steps=2", "--out", out])
+    assert "finished at step 2" in capsys.readouterr().out
+    scores = tmp_path / "scores.json"
+    main(["evaluate", out, str(photos), "--json", str(scores)])
+    assert "dB" in capsys.readouterr().out
+    last = read_log(tmp_path / "run/log.jsonl")[-1]
+    measured = json.loads(scores.read_text())[photos.name]
+    assert measured["psnr"] == last["psnr"]
+    assert measured["channel"] == "Y"
+    with pytest.raises(SystemExit, match=r"error: no variant 'x'"):
+        main(["train", "--config", str(path), "--set", "variant=x", "--out", out])
+
+
+def test_profile_says_what_the_data_costs(config):
+    from swinir_lite.training_profile import busy_seconds, profile
+
+    result = profile(config(validation={}), steps=2)
+    assert result["step_ms"] > 0
+    assert result["batch"] == 2
+
+    def event(start, end):
+        span = type("Span", (), {"start": start, "end": end})
+        return type("Event", (), {"time_range": span})
+
+    events = [event(0, 4), event(2, 6), event(8, 10), event(8, 9)]
+    assert busy_seconds(events) == pytest.approx((8e-6, 10e-6))
+
+
+def test_curves_are_drawn_from_logs(config, tmp_path):
+    import matplotlib.pyplot as plt
+
+    train(config(), tmp_path / "run")
+    figure = plot_curves({"ours": tmp_path / "run/log.jsonl"})
+    loss, psnr, lr = (ax.lines[0].get_ydata() for ax in figure.axes)
+    assert len(loss) == len(lr) == 6
+    assert len(psnr) == 2
+    plt.close(figure)
