@@ -52,4 +52,11 @@ BUGS = [
         by="scores = scores + 0 * self.relative_position_bias()",
         caught_by="expected = F.scaled_dot_product_attention(",
     ),
+    Bug(
+        name="transposed bias",
+        cell_contains="class WindowAttention(",
+        replace='rearrange(bias, "i j h -> h i j")',
+        by='rearrange(bias, "i j h -> h j i")',
+        caught_by="expected = F.scaled_dot_product_attention(",
+    ),
 ]
