@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .shifted_windows import attention_mask
-from .swinir import SwinIR, pad_to_multiple
+from .swinir import SwinIR, check_image, pad_to_multiple
 
 BACKENDS = ("reference", "sdpa", "triton")
 
@@ -150,15 +150,17 @@ def _layer_weights(layer):
 
 
 def _conv(module, x):
-    """A convolution of the reading path applied to ``(B, H, W, C)``.
+    """Convolutions of the reading path applied to ``(B, H, W, C)``.
 
-    Channels are padded with zeros to a multiple of 8, without which cuDNN takes
-    a path half as fast.
+    On CUDA channels are padded with zeros to a multiple of 8, without which
+    cuDNN takes a path half as fast.
     """
     if isinstance(module, nn.Sequential):
         for part in module:
-            x = _conv(part, x) if isinstance(part, nn.Conv2d) else part(x)
+            x = _conv(part, x)
         return x
+    if not isinstance(module, nn.Conv2d):
+        return module(x)
     weight, bias = module.weight, module.bias
     outputs, inputs = weight.shape[:2]
     if x.is_cuda:
@@ -170,6 +172,13 @@ def _conv(module, x):
     return x.permute(0, 2, 3, 1)[..., :outputs]
 
 
+def check_input(x: Tensor, in_channels: int) -> None:
+    """The model's own check; on CUDA it does not wait for the values."""
+    if torch.is_tensor(x) and x.is_cuda and x.numel():
+        x = torch.zeros((), dtype=x.dtype).expand(x.shape)[..., :1, :1]
+    check_image(x, in_channels)
+
+
 class FastSwinIR(nn.Module):
     """The function of a SwinIR, in channels-last layout (chapter 13).
 
@@ -177,64 +186,123 @@ class FastSwinIR(nn.Module):
     checkpoints are saved from the model.
     """
 
-    def __init__(self, model: SwinIR, attention: str | None = None, compile=None):
+    def __init__(
+        self,
+        model: SwinIR,
+        attention: str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
         super().__init__()
         self.model = model
         self.attention = attention
-        self.swin_layer = swin_layer
-        if compile:
-            self.swin_layer = torch.compile(swin_layer)
+        self.dtype = dtype
+        self.inference = None
 
-    def fused_layers(self, block, x: Tensor, dtype) -> Tensor:
+    def compute_dtype(self, device: torch.device) -> torch.dtype:
+        """Type of matrix products: the one asked for, or autocast's, or the model's."""
+        if self.dtype is not None:
+            return self.dtype
+        if torch.is_autocast_enabled(device.type):
+            return torch.get_autocast_dtype(device.type)
+        return self.model.norm_in.weight.dtype
+
+    def norm(self, module, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
+        if backend == "triton":
+            from .triton_norm import triton_layer_norm
+
+            return triton_layer_norm(x, module.weight, module.bias, dtype)
+        return F.layer_norm(x, x.shape[-1:], module.weight, module.bias)
+
+    def fused_blocks(self, x: Tensor) -> Tensor:
+        """All RSTBs, by kernels that hold a layer's weights on chip."""
         from .triton_layer import pack_layers, triton_swin_layer
 
-        for layer, packed in zip(block.layers, pack_layers(block.layers)):
-            hidden = layer.mlp.fc1.out_features
-            x = triton_swin_layer(
-                x, packed, hidden, layer.window_size, layer.shift, dtype
-            )
+        blocks = self.model.blocks
+        packed = iter(pack_layers([layer for b in blocks for layer in b.layers]))
+        for block in blocks:
+            residual = x
+            for layer in block.layers:
+                hidden = layer.mlp.fc1.out_features
+                x = triton_swin_layer(
+                    x, next(packed), hidden, layer.window_size, layer.shift
+                )
+            x = residual + _conv(block.conv, x)
         return x
 
-    def deep_features(self, x: Tensor, backend: str) -> Tensor:
-        model = self.model
-        dtype = x.dtype
-        if torch.is_autocast_enabled(x.device.type):
-            dtype = torch.get_autocast_dtype(x.device.type)
-        # In float32 the fused layers would not be faster than cuBLAS.
-        fused = backend == "triton" and model.config.dim < 64
-        fused = fused and dtype != torch.float32
-        x = F.layer_norm(x, x.shape[-1:], *_pair(model.norm_in))
-        for block in model.blocks:
+    def composed_blocks(self, x: Tensor, backend: str) -> Tensor:
+        """All RSTBs, by PyTorch's operations around the attention."""
+        for block in self.model.blocks:
             residual = x
-            if fused:
-                x = self.fused_layers(block, x, dtype)
-                x = residual + _conv(block.conv, x)
-                continue
             for layer in block.layers:
-                x = self.swin_layer(
+                x = swin_layer(
                     x, layer.attn.relative_position_bias(), _layer_weights(layer),
                     layer.window_size, layer.shift, backend,
                 )  # fmt: skip
             x = residual + _conv(block.conv, x)
-        x = F.layer_norm(x, x.shape[-1:], *_pair(model.norm_out))
+        return x
+
+    def deep_features(self, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
+        model = self.model
+        # In float32 fused layers are no faster than cuBLAS.
+        fused = backend == "triton" and dtype != torch.float32
+        if fused and model.config.dim < 64 and len(set(model.config.num_heads)) == 1:
+            x = self.fused_blocks(self.norm(model.norm_in, x, backend, dtype))
+        else:
+            stored = model.norm_in.weight.dtype
+            x = self.norm(model.norm_in, x, backend, stored)
+            x = self.composed_blocks(x, backend)
+        x = self.norm(model.norm_out, x, backend, dtype)
         return _conv(model.conv_after_body, x)
+
+    def differentiable(self, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
+        model, config = self.model, self.model.config
+        x = (pad_to_multiple(x, config.window_size) - model.mean) * config.img_range
+        shallow = _conv(model.conv_first, x.permute(0, 2, 3, 1))
+        features = shallow + self.deep_features(shallow, backend, dtype)
+        restored = model.head(features.permute(0, 3, 1, 2))
+        if config.upsampler == "none":
+            restored = x + restored
+        return restored / config.img_range + model.mean
 
     def forward(self, x: Tensor) -> Tensor:
         """Restore ``(B, C, H, W)`` in [0, 1], as the model itself does."""
-        model, config = self.model, self.model.config
+        config = self.model.config
+        check_input(x, config.in_channels)
         backend = attention_backend(x.device, self.attention).name
-        height, width = x.shape[-2:]
-        x = pad_to_multiple(x, config.window_size)
-        x = (x - model.mean) * config.img_range
-        x = x.contiguous(memory_format=torch.channels_last)
-        shallow = model.conv_first(x).permute(0, 2, 3, 1)
-        deep = shallow + self.deep_features(shallow, backend)
-        restored = model.head(deep.permute(0, 3, 1, 2))
-        if config.upsampler == "none":
-            restored = x + restored
-        restored = restored / config.img_range + model.mean
-        return restored[:, :, : height * config.scale, : width * config.scale]
+        dtype = self.compute_dtype(x.device)
+        height, width = (side * config.scale for side in x.shape[-2:])
+        if backend == "triton" and self._prepared(x, dtype):
+            restored = self._inference(dtype)(x)
+        else:
+            with torch.autocast(x.device.type, dtype, dtype != x.dtype):
+                restored = self.differentiable(x, backend, dtype)
+        return restored[:, :, :height, :width]
+
+    def _prepared(self, x: Tensor, dtype: torch.dtype) -> bool:
+        """Whether the packed forward pass serves this call."""
+        if torch.is_grad_enabled() or dtype == torch.float32:
+            return False
+        from .cuda_inference import MAX_CHANNELS
+
+        return x.is_cuda and self.model.config.dim <= MAX_CHANNELS
+
+    def _inference(self, dtype: torch.dtype):
+        from .cuda_inference import CudaInference
+
+        if self.inference is None or self.inference.dtype != dtype:
+            self.inference = CudaInference(self.model, dtype)
+        return self.inference
 
 
-def fast(model: SwinIR, attention: str | None = None, compile=None) -> FastSwinIR:
-    return FastSwinIR(model, attention, compile)
+def fast(
+    model: SwinIR, attention: str | None = None, dtype: torch.dtype | None = None
+) -> FastSwinIR:
+    """Wrap a model of chapter 8 in its fast path (chapter 13).
+
+    Args:
+        model: parameters are shared, not copied.
+        attention: backend to insist on; see ``attention_backend``.
+        dtype: type of matrix products, ``torch.bfloat16`` for speed; None
+            follows autocast, and without it the model's own type.
+    """
+    return FastSwinIR(model, attention, dtype)

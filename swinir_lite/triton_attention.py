@@ -38,8 +38,10 @@ def token_rows(window, token, height, width, shift, M: tl.constexpr):
     window_x = window % windows_across
     window_y = (window // windows_across) % windows_down
     image = window // (windows_across * windows_down)
-    y = (window_y * M + token // M + shift) % height
-    x = (window_x * M + token % M + shift) % width
+    y = window_y * M + token // M + shift
+    x = window_x * M + token % M + shift
+    y = tl.where(y >= height, y - height, y)  # a modulo is many instructions
+    x = tl.where(x >= width, x - width, x)
     rows = (image * height + y).to(tl.int64) * width + x
     return rows, window_y == windows_down - 1, window_x == windows_across - 1
 
@@ -67,7 +69,7 @@ def attention_weights(
     q, k, bias, token, last_down, last_across, scale, shift, M: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Softmax of the scores of one window, in float32."""
+    """Softmax of the scores of one window, and the inverse sums it still lacks."""
     scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
     scores = scores * (scale * 1.4426950408889634) + bias
     if (shift > 0) & (last_down | last_across):
@@ -75,7 +77,7 @@ def attention_weights(
         apart = region[:, None] != region[None, :]
         scores += tl.where(apart, -100.0 * 1.4426950408889634, 0.0)
     scores = tl.exp2(scores - tl.max(scores, 1)[:, None])
-    return scores / tl.sum(scores, 1)[:, None]
+    return scores, 1.0 / tl.sum(scores, 1)[:, None]
 
 
 @triton.jit
@@ -100,10 +102,10 @@ def forward_kernel(
         q = tl.load(tile, mask=inside, other=0.0)
         k = tl.load(tile + C, mask=inside, other=0.0)
         v = tl.load(tile + 2 * C, mask=inside, other=0.0)
-        weights = attention_weights(
+        weights, inverse = attention_weights(
             q, k, bias_tile, token, last_down, last_across, scale, shift, M, PRECISION
         )
-        result = tl.dot(weights.to(v.dtype), v, input_precision=PRECISION)
+        result = tl.dot(weights.to(v.dtype), v, input_precision=PRECISION) * inverse
         target = out + rows[:, None] * C + head * D + channel[None, :]
         tl.store(target, result.to(out.dtype.element_ty), mask=inside)
 
@@ -137,9 +139,10 @@ def backward_kernel(
             mask=inside,
             other=0.0,
         )
-        weights = attention_weights(
+        weights, inverse = attention_weights(
             q, k, bias_tile, token, last_down, last_across, scale, shift, M, PRECISION
         )
+        weights *= inverse
         grad_v = tl.dot(
             tl.trans(weights.to(grad.dtype)), grad, input_precision=PRECISION
         )
@@ -186,10 +189,8 @@ def _constants(qkv: Tensor, heads: int, window_size: int) -> dict:
     }
 
 
-@torch.library.custom_op("swinir_lite::window_attention", mutates_args=())
-def _window_attention(
-    qkv: Tensor, bias: Tensor, window_size: int, shift: int
-) -> Tensor:
+def run_forward(qkv: Tensor, bias: Tensor, window_size: int, shift: int) -> Tensor:
+    """Launch the forward kernel; no autograd."""
     batch, height, width, triple = qkv.shape
     heads = bias.shape[0]
     qkv, bias = qkv.contiguous(), bias.contiguous()
@@ -206,15 +207,20 @@ def _window_attention(
     return out
 
 
+_window_attention = torch.library.custom_op(
+    "swinir_lite::window_attention", run_forward, mutates_args=()
+)
+
+
 @_window_attention.register_fake
 def _(qkv, bias, window_size, shift):
     return qkv.new_empty(*qkv.shape[:3], qkv.shape[3] // 3)
 
 
-@torch.library.custom_op("swinir_lite::window_attention_backward", mutates_args=())
-def _window_attention_backward(
+def run_backward(
     grad: Tensor, qkv: Tensor, bias: Tensor, window_size: int, shift: int
 ) -> tuple[Tensor, Tensor]:
+    """Launch the backward kernel: gradients of qkv and bias."""
     _, height, width, _ = qkv.shape
     heads, tokens = bias.shape[:2]
     grad, qkv, bias = grad.contiguous(), qkv.contiguous(), bias.contiguous()
@@ -232,6 +238,11 @@ def _window_attention_backward(
             constants["D"] ** -0.5, per_program, **constants, num_warps=4,
         )  # fmt: skip
     return grad_qkv, partial.sum(0).to(bias.dtype)
+
+
+_window_attention_backward = torch.library.custom_op(
+    "swinir_lite::window_attention_backward", run_backward, mutates_args=()
+)
 
 
 @_window_attention_backward.register_fake

@@ -28,7 +28,7 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from .triton_attention import _window_attention, _window_attention_backward
+from .triton_attention import run_backward, run_forward
 
 MAX_CHANNELS = 63  # the weights of wider layers do not fit on chip
 
@@ -85,6 +85,22 @@ def normalize_backward(grad, normal, inverse, C: tl.constexpr, C_PAD: tl.constex
     along = tl.sum(grad * normal, 1)[:, None] / C
     mean = tl.sum(grad, 1)[:, None] / C
     return tl.where(channels, (grad - mean - normal * along) * inverse, 0.0)
+
+
+@triton.jit
+def gaussian(x):
+    """Density and cumulative distribution of the standard normal, for GELU.
+
+    The distribution is formula 26.2.17 of Abramowitz and Stegun, 7.5e-8 from
+    the truth; it shares its exponential with the density, and is a third of the
+    instructions of an error function.
+    """
+    density = tl.exp2(x * x * -0.7213475204444817) * 0.3989422804014327
+    root = tl.rsqrt(1.0 + 0.2316419 * tl.abs(x))  # cheaper than a division
+    t = root * root
+    tail = t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))
+    tail = density * t * (0.319381530 + tail)
+    return density, tl.where(x > 0, 1.0 - tail, tail)
 
 
 @triton.jit
@@ -169,8 +185,8 @@ def tail_kernel(
         normal, _ = normalize(middle, C, C_PAD)
         normal = with_one(normal, C, C_PAD).to(element)
         hidden = tl.dot(normal, tl.trans(fc1), input_precision=PRECISION)
-        hidden = 0.5 * hidden * (1.0 + tl.erf(hidden * 0.7071067811865476))
-        hidden = with_one(hidden, HIDDEN, HIDDEN_PAD).to(element)
+        _, below = gaussian(hidden)
+        hidden = with_one((hidden * below).to(element), HIDDEN, HIDDEN_PAD)
         result = tl.dot(hidden, tl.trans(fc2), middle, input_precision=PRECISION)
         tl.store(y + start + offset, result.to(y.dtype.element_ty), mask=inside)
 
@@ -185,10 +201,9 @@ def mlp_backward_half(
     Halves, because the whole does not fit into registers beside the sums.
     """
     hidden = tl.dot(biased, tl.trans(fc1), input_precision=PRECISION)
-    below = 0.5 * (1.0 + tl.erf(hidden * 0.7071067811865476))
+    density, below = gaussian(hidden)
     active = with_one((hidden * below).to(biased.dtype), ONE, HALF)
     fc2_sum = tl.dot(tl.trans(grad), active, fc2_sum, input_precision=PRECISION)
-    density = tl.exp(-0.5 * hidden * hidden) * 0.3989422804014327
     grad_hidden = tl.dot(grad, fc2, input_precision=PRECISION)
     grad_hidden = (grad_hidden * (below + hidden * density)).to(biased.dtype)
     fc1_sum = tl.dot(tl.trans(grad_hidden), biased, fc1_sum, input_precision=PRECISION)
@@ -258,11 +273,19 @@ def tail_backward_kernel(
 class PackedLayer(NamedTuple):
     """Weights of one layer as the kernels read them, in float32."""
 
-    qkv: Tensor  # (3, C_PAD, C_PAD): output channel, input channel
-    proj: Tensor  # (C_PAD, C_PAD)
-    fc1: Tensor  # (HIDDEN_PAD, C_PAD)
-    fc2: Tensor  # (C_PAD, HIDDEN_PAD)
-    bias: Tensor  # (h, N, N)
+    weights: Tensor  # the four matrices one after the other: see _matrices
+    bias: Tensor  # relative position bias, (h, N, N)
+
+
+def _paddings(channels: int, hidden: int) -> tuple[int, int]:
+    return triton.next_power_of_2(channels + 1), triton.next_power_of_2(hidden + 1)
+
+
+def _matrices(weights: Tensor, channels: int, hidden: int) -> tuple[Tensor, ...]:
+    """qkv (three matrices), proj, fc1 and fc2, each (outputs, inputs), flat."""
+    channels, hidden = _paddings(channels, hidden)
+    sizes = [3 * channels**2, channels**2, hidden * channels, channels * hidden]
+    return weights.split(sizes, dim=-1)
 
 
 def _pad_matrix(weight: Tensor, bias: Tensor, rows: int, columns: int) -> Tensor:
@@ -272,54 +295,43 @@ def _pad_matrix(weight: Tensor, bias: Tensor, rows: int, columns: int) -> Tensor
     return F.pad(matrix, (0, columns - width, 0, rows - height))
 
 
-def _fold_norm(linear_weight, linear_bias, norm_weight, norm_bias):
+def fold_norm(linear_weight, linear_bias, norm_weight, norm_bias):
     """Weight and bias of linear(norm(x)) as a linear map of the bare norm."""
-    bias = linear_bias + (linear_weight * norm_bias[:, None]).sum(-1)
-    return linear_weight * norm_weight[:, None], bias
+    bias = linear_bias + (linear_weight * norm_bias[..., None, :]).sum(-1)
+    return linear_weight * norm_weight[..., None, :], bias
 
 
-def pack_layers(layers: nn.ModuleList) -> list[PackedLayer]:
-    """Packed weights of the Swin Transformer layers of one RSTB.
+def pack_layers(layers: list[nn.Module]) -> list[PackedLayer]:
+    """Packed weights of Swin Transformer layers of one shape.
 
     Differentiable, and done for all layers in one go: a few small launches.
     """
     named = [dict(layer.named_parameters()) for layer in layers]
 
     def stack(name):
-        parameters = [parameters[name] for parameters in named]
-        return torch.stack([parameter.float() for parameter in parameters])
+        return torch.stack([parameters[name] for parameters in named]).float()
 
     def linear(name):
         return stack(f"{name}.weight"), stack(f"{name}.bias")
 
     with torch.autocast("cuda", enabled=False):
-        qkv = _fold_norm(*linear("attn.qkv"), *linear("norm1"))
-        fc1 = _fold_norm(*linear("mlp.fc1"), *linear("norm2"))
+        qkv = fold_norm(*linear("attn.qkv"), *linear("norm1"))
+        fc1 = fold_norm(*linear("mlp.fc1"), *linear("norm2"))
         hidden, channels = fc1[0].shape[-2:]
-        channels_pad = triton.next_power_of_2(channels + 1)
-        hidden_pad = triton.next_power_of_2(hidden + 1)
-        qkv = (t.unflatten(1, (3, channels)) for t in qkv)
+        qkv = [t.unflatten(1, (3, channels)) for t in qkv]
+        channels, hidden = _paddings(channels, hidden)
+        matrices = (
+            _pad_matrix(*qkv, channels, channels),
+            _pad_matrix(*linear("attn.proj"), channels, channels),
+            _pad_matrix(*fc1, hidden, channels),
+            _pad_matrix(*linear("mlp.fc2"), channels, hidden),
+        )
+        weights = torch.cat([m.flatten(1) for m in matrices], dim=1)
         index = layers[0].attn.relative_position_index
         tables = stack("attn.relative_position_bias_table").transpose(1, 2)
         bias = tables.index_select(2, index.flatten()).unflatten(2, index.shape)
-        packed = (
-            _pad_matrix(*qkv, channels_pad, channels_pad),
-            _pad_matrix(*linear("attn.proj"), channels_pad, channels_pad),
-            _pad_matrix(*fc1, hidden_pad, channels_pad),
-            _pad_matrix(*linear("mlp.fc2"), channels_pad, hidden_pad),
-            bias,
-        )
     # unbind, not indexing: its gradient is one stack.
-    return [PackedLayer(*tensors) for tensors in zip(*(t.unbind() for t in packed))]
-
-
-def _programs(x: Tensor, tile: int, per_processor: int) -> int:
-    tokens = x.numel() // x.shape[-1]
-    processors = 2
-    if x.is_cuda:
-        properties = torch.cuda.get_device_properties(x.device)
-        processors = properties.multi_processor_count
-    return min(triton.cdiv(tokens, tile), processors * per_processor)
+    return [PackedLayer(*pair) for pair in zip(weights.unbind(), bias.unbind())]
 
 
 class Launch(NamedTuple):
@@ -332,117 +344,112 @@ class Launch(NamedTuple):
 
 
 HEAD = Launch(64, 4, 1, 3)
-TAIL = Launch(32, 4, 1, 4)
-HEAD_BACKWARD = Launch(32, 8, 1, 2)
-TAIL_BACKWARD = Launch(32, 8, 1, 1)
+TAIL = Launch(64, 4, 1, 2)
+HEAD_BACKWARD = Launch(64, 4, 1, 2)
+TAIL_BACKWARD = Launch(128, 8, 1, 1)
 
 
-def _run(kernel, launch: Launch, x: Tensor, *tensors, dtype, **constants):
+def _programs(x: Tensor, launch: Launch) -> int:
     tokens = x.numel() // x.shape[-1]
+    processors = 2
+    if x.is_cuda:
+        properties = torch.cuda.get_device_properties(x.device)
+        processors = properties.multi_processor_count
+    return min(triton.cdiv(tokens, launch.tile), processors * launch.per_processor)
+
+
+def _run(kernel, launch: Launch, x: Tensor, *tensors, hidden: int | None = None):
     channels = x.shape[-1]
+    constants = {"C": channels, "C_PAD": triton.next_power_of_2(channels + 1)}
+    if hidden is not None:
+        constants["HIDDEN"] = hidden
+        constants["HIDDEN_PAD"] = triton.next_power_of_2(hidden + 1)
     with torch.cuda.device_of(x):
-        kernel[(_programs(x, launch.tile, launch.per_processor),)](
-            x, *tensors, tokens, C=channels,
-            C_PAD=triton.next_power_of_2(channels + 1), TILE=launch.tile,
-            PRECISION="ieee" if dtype == torch.float32 else "tf32",
-            num_warps=launch.warps, num_stages=launch.stages, **constants,
+        kernel[(_programs(x, launch),)](
+            x, *tensors, x.numel() // channels, TILE=launch.tile,
+            PRECISION="ieee" if x.dtype == torch.float32 else "tf32", **constants,
+            num_warps=launch.warps, num_stages=launch.stages,
         )  # fmt: skip
 
 
 @torch.library.custom_op("swinir_lite::swin_layer", mutates_args=())
 def _swin_layer(
-    x: Tensor, qkv_weight: Tensor, proj: Tensor, fc1: Tensor, fc2: Tensor,
-    bias: Tensor, hidden: int, window_size: int, shift: int, dtype: torch.dtype,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    x: Tensor, weights: Tensor, bias: Tensor, hidden: int, window_size: int, shift: int
+) -> tuple[Tensor, Tensor, Tensor]:
     x = x.contiguous()
-    qkv = x.new_empty(*x.shape[:3], 3 * x.shape[3], dtype=dtype)
-    _run(head_kernel, HEAD, x, qkv_weight, qkv, dtype=dtype)
-    mixed = _window_attention(qkv, bias, window_size, shift)
+    qkv_weight, proj, fc1, fc2 = _matrices(weights, x.shape[-1], hidden)
+    qkv = x.new_empty(*x.shape[:3], 3 * x.shape[3])
+    _run(head_kernel, HEAD, x, qkv_weight, qkv)
+    mixed = run_forward(qkv, bias, window_size, shift)
     y = torch.empty_like(x)
-    _run(
-        tail_kernel, TAIL, x, mixed, proj, fc1, fc2, y, dtype=dtype,
-        HIDDEN=hidden, HIDDEN_PAD=fc2.shape[-1],
-    )  # fmt: skip
+    _run(tail_kernel, TAIL, x, mixed, proj, fc1, fc2, y, hidden=hidden)
     return y, qkv, mixed
 
 
 @_swin_layer.register_fake
-def _(x, qkv_weight, proj, fc1, fc2, bias, hidden, window_size, shift, dtype):
-    qkv = x.new_empty(*x.shape[:3], 3 * x.shape[3], dtype=dtype)
-    mixed = x.new_empty(x.shape, dtype=dtype)
-    return x.new_empty(x.shape), qkv, mixed
+def _(x, weights, bias, hidden, window_size, shift):
+    qkv = x.new_empty(*x.shape[:3], 3 * x.shape[3])
+    return x.new_empty(x.shape), qkv, x.new_empty(x.shape)
 
 
 @torch.library.custom_op("swinir_lite::swin_layer_backward", mutates_args=())
 def _swin_layer_backward(
-    grad: Tensor, x: Tensor, qkv: Tensor, mixed: Tensor, qkv_weight: Tensor,
-    proj: Tensor, fc1: Tensor, fc2: Tensor, bias: Tensor,
+    grad: Tensor, x: Tensor, qkv: Tensor, mixed: Tensor, weights: Tensor, bias: Tensor,
     hidden: int, window_size: int, shift: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     x, grad = x.contiguous(), grad.contiguous()
-    sizes = [proj.numel(), fc1.numel(), fc2.numel()]
-    programs = _programs(x, TAIL_BACKWARD.tile, TAIL_BACKWARD.per_processor)
-    sums = x.new_empty(programs, sum(sizes), dtype=torch.float32)
+    qkv_weight, proj, fc1, fc2 = _matrices(weights, x.shape[-1], hidden)
+
+    def sums(launch, size):  # one row a program
+        return weights.new_empty(_programs(x, launch), size)
+
+    tail_sums = sums(TAIL_BACKWARD, weights.numel() - qkv_weight.numel())
     grad_middle, grad_mixed = torch.empty_like(x), torch.empty_like(mixed)
     _run(
         tail_backward_kernel, TAIL_BACKWARD, x, mixed, grad, proj, fc1, fc2,
-        grad_middle, grad_mixed, sums, dtype=mixed.dtype,
-        HIDDEN=hidden, HIDDEN_PAD=fc2.shape[-1],
+        grad_middle, grad_mixed, tail_sums, hidden=hidden,
     )  # fmt: skip
-    parts = sums.sum(0).split(sizes)
-    weights = [p.clone().view_as(w) for p, w in zip(parts, (proj, fc1, fc2))]
-
-    grad_qkv, grad_bias = _window_attention_backward(
-        grad_mixed, qkv, bias, window_size, shift
-    )
-    programs = _programs(x, HEAD_BACKWARD.tile, HEAD_BACKWARD.per_processor)
-    sums = x.new_empty(programs, *qkv_weight.shape, dtype=torch.float32)
+    grad_qkv, grad_bias = run_backward(grad_mixed, qkv, bias, window_size, shift)
+    head_sums = sums(HEAD_BACKWARD, qkv_weight.numel())
     grad_x = torch.empty_like(x)
     _run(
         head_backward_kernel, HEAD_BACKWARD, x, grad_qkv, grad_middle, qkv_weight,
-        grad_x, sums, dtype=qkv.dtype,
+        grad_x, head_sums,
     )  # fmt: skip
-    return grad_x, sums.sum(0), *weights, grad_bias
+    return grad_x, torch.cat([head_sums.sum(0), tail_sums.sum(0)]), grad_bias
 
 
 @_swin_layer_backward.register_fake
-def _(grad, x, qkv, mixed, qkv_weight, proj, fc1, fc2, bias, hidden, window_size,
-      shift):  # fmt: skip
-    likes = (x, qkv_weight, proj, fc1, fc2, bias)
-    return tuple(torch.empty_like(t) for t in likes)
+def _(grad, x, qkv, mixed, weights, bias, hidden, window_size, shift):
+    return tuple(torch.empty_like(t) for t in (x, weights, bias))
 
 
 def _save(ctx, inputs, output):
-    x, *weights, ctx.hidden, ctx.window_size, ctx.shift, _ = inputs
-    _, qkv, mixed = output
-    ctx.save_for_backward(x, qkv, mixed, *weights)
+    x, weights, bias, *ctx.constants = inputs
+    ctx.save_for_backward(x, *output[1:], weights, bias)
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx, grad, grad_qkv, grad_mixed):
-    x, qkv, mixed, *weights = ctx.saved_tensors
-    grads = _swin_layer_backward(
-        grad, x, qkv, mixed, *weights, ctx.hidden, ctx.window_size, ctx.shift
-    )
-    return *grads, None, None, None, None
+    grads = _swin_layer_backward(grad, *ctx.saved_tensors, *ctx.constants)
+    return *grads, None, None, None
 
 
 _swin_layer.register_autograd(_backward, setup_context=_save)
 
 
 def triton_swin_layer(
-    x: Tensor, packed: PackedLayer, hidden: int, window_size: int, shift: int,
-    dtype: torch.dtype,
-) -> Tensor:  # fmt: skip
+    x: Tensor, packed: PackedLayer, hidden: int, window_size: int, shift: int
+) -> Tensor:
     """The Swin Transformer layer of chapter 6 in three kernels.
 
     Args:
         x: features ``(B, H, W, C)``, C at most ``MAX_CHANNELS``; H and W are
-            multiples of ``window_size``. Their type is kept.
+            multiples of ``window_size``. Their type is that of all features and
+            of the operands of matrix products; sums, norms and softmax are
+            float32.
         packed: the layer's weights, of ``pack_layers``.
         hidden: channels inside the MLP.
         window_size, shift: in tokens; shift 0 for none.
-        dtype: type of matrix operands, qkv and attention output; sums, norms
-            and softmax are float32.
     """
-    return _swin_layer(x, *packed, hidden, window_size, shift, dtype)[0]
+    return _swin_layer(x, *packed, hidden, window_size, shift)[0]

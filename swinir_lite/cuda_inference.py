@@ -1,0 +1,140 @@
+"""The forward pass of a SwinIR on CUDA with nothing left to set up (chapter 13).
+
+Weights are packed once per version, features stay in one padded channels-last
+layout from the first convolution to the last, and a size that comes again is
+replayed as a CUDA graph.
+"""
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .cuda_graph import Graphed
+from .swinir import SwinIR, pad_to_multiple
+from .triton_inference import MAX_CHANNELS, pack_layer, swin_layer
+from .triton_norm import run_forward as layer_norm
+
+__all__ = ["MAX_CHANNELS", "CudaInference"]
+
+MAX_GRAPHS = 4  # each keeps the memory of one forward pass
+
+
+def weight_version(model: nn.Module) -> int:
+    """A number that changes when any parameter is replaced or written to."""
+    return hash(tuple((p.data_ptr(), p._version) for p in model.parameters()))
+
+
+def _pad8(size: int) -> int:
+    return -size % 8
+
+
+def pack_convolution(conv: nn.Conv2d, dtype: torch.dtype) -> nn.Conv2d:
+    """A convolution with channels padded to multiples of 8, channels last.
+
+    Without the padding cuDNN takes a path half as fast.
+    """
+    outputs, inputs = conv.weight.shape[:2]
+    weight = F.pad(conv.weight, (0, 0, 0, 0, 0, _pad8(inputs), 0, _pad8(outputs)))
+    bias = F.pad(conv.bias, (0, _pad8(outputs)))
+    packed = nn.Conv2d(*weight.shape[1::-1], conv.kernel_size, padding=conv.padding)
+    packed.weight = nn.Parameter(weight.detach().to(dtype), requires_grad=False)
+    packed.bias = nn.Parameter(bias.detach().to(dtype), requires_grad=False)
+    return packed.to(memory_format=torch.channels_last)
+
+
+def pack_convolutions(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The same for every convolution of a sequence."""
+    if isinstance(module, nn.Conv2d):
+        return pack_convolution(module, dtype)
+    if isinstance(module, nn.Sequential):
+        return nn.Sequential(*(pack_convolutions(part, dtype) for part in module))
+    return module
+
+
+def _apply(module: nn.Module, x: Tensor) -> Tensor:
+    """A module for ``(B, C, H, W)`` applied to ``(B, H, W, C)``."""
+    return module(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class CudaInference:
+    """Computes what ``model`` computes, in ``dtype``, without gradients."""
+
+    def __init__(self, model: SwinIR, dtype: torch.dtype):
+        self.model = model
+        self.dtype = dtype
+        self.version = None
+        self.graphs = OrderedDict()
+        self.seen = set()
+
+    @torch.no_grad()
+    def pack(self) -> None:
+        model, dtype = self.model, self.dtype
+        with torch.autocast("cuda", enabled=False):
+            self.layers = [
+                [(pack_layer(layer, dtype), layer.shift) for layer in block.layers]
+                for block in model.blocks
+            ]
+            self.convolutions = [pack_convolutions(b.conv, dtype) for b in model.blocks]
+            self.conv_first = pack_convolution(model.conv_first, dtype)
+            self.conv_after_body = pack_convolutions(model.conv_after_body, dtype)
+            # The last convolution gives pixels, whose steps of 1/255 are finer
+            # than bfloat16: it stays in float32.
+            last = max(i for i, m in enumerate(model.head) if isinstance(m, nn.Conv2d))
+            self.head = pack_convolutions(model.head[:last], dtype)
+            self.conv_last = pack_convolution(model.head[last], torch.float32)
+            self.after_last = model.head[last + 1 :]
+
+    def deep_features(self, x: Tensor) -> Tensor:
+        model, dtype = self.model, self.dtype
+        channels, window_size = model.config.dim, model.config.window_size
+        x = layer_norm(x, model.norm_in.weight, model.norm_in.bias, dtype)
+        for layers, convolution in zip(self.layers, self.convolutions):
+            residual = x
+            for packed, shift in layers:
+                x = swin_layer(x, packed, channels, window_size, shift)
+            x = residual + _apply(convolution, x)
+        x = layer_norm(x, model.norm_out.weight, model.norm_out.bias, dtype)
+        return _apply(self.conv_after_body, x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        model, config = self.model, self.model.config
+        x = (pad_to_multiple(x, config.window_size) - model.mean) * config.img_range
+        image = F.pad(x, (0, 0, 0, 0, 0, _pad8(x.shape[1]))).to(
+            self.dtype, memory_format=torch.channels_last
+        )
+        shallow = self.conv_first(image).permute(0, 2, 3, 1)
+        features = shallow + self.deep_features(shallow)
+        features = self.head(features.permute(0, 3, 1, 2))
+        pixels = self.conv_last(features.float())
+        pixels = pixels[:, : config.in_channels * self._pixels_per_token()]
+        restored = self.after_last(pixels)
+        if config.upsampler == "none":
+            restored = x + restored
+        return restored / config.img_range + model.mean
+
+    def _pixels_per_token(self) -> int:
+        """Pixels that the last convolution makes of each of its positions."""
+        config = self.model.config
+        return config.scale**2 if config.upsampler == "pixelshuffledirect" else 1
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> Tensor:
+        version = weight_version(self.model)
+        if version != self.version:
+            self.pack()
+            self.graphs.clear()
+            self.version = version
+        key = (x.shape, x.device)
+        with torch.autocast("cuda", enabled=False):
+            if key in self.graphs:
+                self.graphs.move_to_end(key)
+            elif key in self.seen:
+                while len(self.graphs) >= MAX_GRAPHS:
+                    self.graphs.popitem(last=False)
+                self.graphs[key] = Graphed(self.forward, warmup=1)
+            else:  # a graph costs more than it saves on a size met once
+                self.seen.add(key)
+                return self.forward(x)
+            return self.graphs[key](x).clone()
