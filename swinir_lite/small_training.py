@@ -42,7 +42,7 @@ def random_patches(pairs, batch, side, generator):
             patch = patch.rot90(turns, (1, 2))
             pair.append(patch.flip(2) if flip else patch)
         patches.append(pair)
-    return tuple(torch.stack(side) for side in zip(*patches))
+    return tuple(torch.stack(images) for images in zip(*patches))
 
 
 def train_small(model, pairs, steps, batch=8, side=24, learning_rate=2e-3, seed=0):
