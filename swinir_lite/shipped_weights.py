@@ -12,9 +12,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 MAX_BYTES = 2_000_000
 
 
-def shipped_models(folder=WEIGHTS):
+def shipped_models():
     """The manifest: name -> what is known of the model."""
-    path = Path(folder) / "manifest.json"
+    path = WEIGHTS / "manifest.json"
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
@@ -23,10 +23,10 @@ def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def shipped_file(name, folder=WEIGHTS):
+def shipped_file(name):
     """The path of a shipped model's weights; ValueError if they were altered."""
-    entry = shipped_models(folder)[name]
-    path = Path(folder) / entry["file"]
+    entry = shipped_models()[name]
+    path = WEIGHTS / entry["file"]
     if not path.is_file():
         raise FileNotFoundError(f"the package lacks {path}; install it again")
     if sha256(path) != entry["sha256"]:
@@ -34,19 +34,19 @@ def shipped_file(name, folder=WEIGHTS):
     return path
 
 
-def add_to_manifest(name, entry, folder=WEIGHTS):
-    """Enter a model's weights, already in the folder, into the manifest.
+def add_to_manifest(name, entry):
+    """Enter a model's weights, already in WEIGHTS, into the manifest.
 
     Raises:
         ValueError: for a file larger than 2 MB.
     """
-    path = Path(folder) / entry["file"]
+    path = WEIGHTS / entry["file"]
     if (size := path.stat().st_size) > MAX_BYTES:
         path.unlink()
         raise ValueError(f"{path.name} has {size} bytes; at most {MAX_BYTES} ship")
-    models = shipped_models(folder)
+    models = shipped_models()
     models[name] = {**entry, "bytes": size, "sha256": sha256(path)}
     text = json.dumps(dict(sorted(models.items())), indent=2)
-    partial = Path(folder) / "manifest.json.partial"
+    partial = WEIGHTS / "manifest.json.partial"
     partial.write_text(text + "\n")
-    partial.replace(Path(folder) / "manifest.json")
+    partial.replace(WEIGHTS / "manifest.json")

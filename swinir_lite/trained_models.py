@@ -2,14 +2,16 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
+from . import shipped_weights
 from .checkpoint import load_model, save_model
 from .convolutional_baseline import ResidualCNN
 from .evaluate import evaluate, read_test_set, summary
-from .shipped_weights import WEIGHTS, add_to_manifest, shipped_models
 from .training_config import load_config
 from .training_log import read_log
 from .training_setup import make_degradation
@@ -35,7 +37,7 @@ def load_trained(source):
     if (Path(source) / "state.pt").is_file():
         model, config, _ = load_run(source)
         return model, config.degradation
-    entry = shipped_models().get(str(source), {})
+    entry = shipped_weights.shipped_models().get(str(source), {})
     return load_model(source), entry.get("degradation", {"name": "bicubic"})
 
 
@@ -71,7 +73,19 @@ def evaluate_on(model, degradation, folders, metrics=None):
     return results
 
 
-def ship(run, name, test_sets, data, folder=WEIGHTS, **options):
+def sample_photographs(folder):
+    """Write crops of scikit-image's photographs to a folder, to measure on anywhere."""
+    from skimage import data
+
+    folder = Path(folder) / "samples"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("astronaut", "chelsea", "coffee"):
+        photo = getattr(data, name)()[20:212, 120:312]
+        Image.fromarray(photo).save(folder / f"{name}.png")
+    return folder
+
+
+def ship(run, name, test_sets, data, **options):
     """Make a finished run's averaged weights a model that ships, in half precision.
 
     What the manifest says of PSNR and SSIM is measured on the file itself.
@@ -79,7 +93,7 @@ def ship(run, name, test_sets, data, folder=WEIGHTS, **options):
     Args:
         run: the run's folder.
         name: by which `load_model` will find it.
-        test_sets: folders to measure it on.
+        test_sets: folders to measure it on, beside the sample photographs.
         data: in words, what it was trained on.
         options: of the degradation, where the test differs from the training.
 
@@ -89,9 +103,8 @@ def ship(run, name, test_sets, data, folder=WEIGHTS, **options):
     model, config, state = load_run(run)
     start = next(r for r in read_log(Path(run) / "log.jsonl") if r["event"] == "start")
     degradation = {**config.degradation, **options}
-    folder = Path(folder)
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{name}.safetensors"
+    shipped_weights.WEIGHTS.mkdir(exist_ok=True)
+    path = shipped_weights.WEIGHTS / f"{name}.safetensors"
     if isinstance(model, ResidualCNN):
         half = {k: v.half().contiguous() for k, v in model.state_dict().items()}
         save_file(half, path)
@@ -100,17 +113,19 @@ def ship(run, name, test_sets, data, folder=WEIGHTS, **options):
     else:
         save_model(model, path, torch.float16)
         model, own = load_model(path), asdict(model.config)
-    results = evaluate_on(model, degradation, test_sets)
+    with TemporaryDirectory() as samples:
+        folders = [sample_photographs(samples), *test_sets]
+        results = evaluate_on(model, degradation, folders)
     for scores in results.values():
         scores.pop("images")
     entry = {
         "file": path.name, "variant": config.variant, "config": own,
-        "degradation": degradation, "results": results,
+        "degradation": degradation, "losses": config.losses, "results": results,
         "training": {
             "data": data, "device": start["device"], "processes": start["processes"],
             "minutes": round(state["seconds"] / 60, 2), "iterations": state["step"],
             "seed": config.seed, "config": asdict(config),
         },
     }  # fmt: skip
-    add_to_manifest(name, entry, folder)
+    shipped_weights.add_to_manifest(name, entry)
     return entry

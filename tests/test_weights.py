@@ -1,0 +1,135 @@
+"""The models that ship: what the manifest says of them holds."""
+
+import json
+
+import pytest
+import torch
+
+import swinir_lite
+from swinir_lite import VARIANTS, ResidualCNN, SwinIR, SwinIRConfig
+from swinir_lite import shipped_weights as module
+from swinir_lite.shipped_weights import MAX_BYTES, WEIGHTS, shipped_models
+from swinir_lite.train import Trainer
+from swinir_lite.trained_models import (
+    evaluate_on,
+    load_trained,
+    sample_photographs,
+    ship,
+)
+from swinir_lite.training_config import load_config
+
+SHIPPED = shipped_models()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_score_what_the_manifest_says(name, tmp_path):
+    entry = SHIPPED[name]
+    model, degradation = load_trained(name)
+    samples = sample_photographs(tmp_path)
+    (scores,) = evaluate_on(model, degradation, [samples]).values()
+    expected = entry["results"]["samples"]
+    assert scores["channel"] == expected["channel"]
+    assert scores["psnr"] == pytest.approx(expected["psnr"], abs=0.01)
+    assert scores["ssim"] == pytest.approx(expected["ssim"], abs=2e-4)
+
+
+@pytest.mark.parametrize("name", [n for n in SHIPPED if n.startswith("lightweight")])
+def test_shipped_models_score_on_set5_what_the_manifest_says(name, shared):
+    model, degradation = load_trained(name)
+    folder = shared / "data/testsets/Set5"
+    (scores,) = evaluate_on(model, degradation, [folder]).values()
+    expected = SHIPPED[name]["results"]["Set5"]
+    assert scores["psnr"] == pytest.approx(expected["psnr"], abs=0.01)
+    assert scores["ssim"] == pytest.approx(expected["ssim"], abs=2e-4)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_are_what_the_manifest_says(name):
+    entry = SHIPPED[name]
+    path = WEIGHTS / entry["file"]
+    assert path.stat().st_size == entry["bytes"] <= MAX_BYTES
+    model = swinir_lite.load_model(name)
+    assert not model.training
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+    if isinstance(model, SwinIR):
+        assert entry["variant"] in VARIANTS
+        tuples = {
+            k: tuple(v) if isinstance(v, list) else v
+            for k, v in entry["config"].items()
+        }
+        assert model.config == SwinIRConfig(**tuples)
+    training = entry["training"]
+    for key in ("data", "device", "minutes", "iterations", "seed"):
+        assert training[key] is not None
+
+
+def test_every_file_of_weights_is_in_the_manifest():
+    files = {path.name for path in WEIGHTS.glob("*.safetensors")}
+    assert files == {entry["file"] for entry in SHIPPED.values()}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """run(name, **changes): ship a tiny model of one step to a folder of ours."""
+    weights = tmp_path / "weights"
+    monkeypatch.setattr(module, "WEIGHTS", weights)
+    photos = sample_photographs(tmp_path / "photos")
+
+    def make(name, **changes):
+        config = load_config(
+            {
+                "architecture": {"dim": 8, "depths": [1], "num_heads": [2]},
+                "steps": 1, "patch": 8, "batch": 2, "device": "cpu",
+                "data": str(photos), "cache": str(tmp_path / "cache"), **changes,
+            }
+        )  # fmt: skip
+        trainer = Trainer(config, tmp_path / name)
+        trainer.run()
+        entry = ship(tmp_path / name, name, [], "photographs")
+        return trainer.ema, entry, weights
+
+    return make
+
+
+def test_a_run_becomes_a_model_that_loads_by_name(run):
+    model, entry, weights = run("tiny")
+    loaded = swinir_lite.load_model("tiny")
+    assert loaded.config == model.config
+    half = model.conv_first.weight.half().float()
+    assert torch.equal(loaded.conv_first.weight, half)
+    assert entry["results"]["samples"]["channel"] == "Y"
+    assert entry["training"]["iterations"] == 1
+    manifest = json.loads((weights / "manifest.json").read_text())
+    assert manifest["tiny"]["sha256"] == module.sha256(weights / "tiny.safetensors")
+    cnn = {"dim": 8, "num_blocks": 1, "scale": 2}
+    model, _, _ = run("cnn", variant="residual_cnn", architecture=cnn)
+    loaded = swinir_lite.load_model("cnn")
+    assert isinstance(loaded, ResidualCNN)
+    half = model.head[0].weight.half().float()
+    assert torch.equal(loaded.head[0].weight, half)
+    assert list(shipped_models()) == ["cnn", "tiny"]
+
+
+def test_altered_missing_and_unknown_weights_are_refused(run):
+    _, _, weights = run("tiny")
+    path = weights / "tiny.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not the file of the manifest"):
+        swinir_lite.load_model("tiny")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="install it again"):
+        swinir_lite.load_model("tiny")
+    with pytest.raises(
+        FileNotFoundError, match="no such file: huge; shipped models: t"
+    ):
+        swinir_lite.load_model("huge")
+
+
+def test_large_weights_do_not_ship(run, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BYTES", 1000)
+    with pytest.raises(
+        ValueError, match=r"tiny\.safetensors has \d+ bytes; at most 1000"
+    ):
+        run("tiny")
