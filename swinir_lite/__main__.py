@@ -16,6 +16,23 @@ def add_run_arguments(parser):
     )  # fmt: skip
 
 
+def add_measuring_arguments(parser):
+    parser.add_argument(
+        "--degradation", nargs="+", type=json.loads, metavar="JSON",
+        help="what to undo, if not the training's: "
+        """'{"name": "gaussian_noise", "sigma": 25}'""",
+    )  # fmt: skip
+    parser.add_argument("--metrics", nargs="+", default=[], help="more, such as psnr_b")
+
+
+def chosen_metrics(names):
+    from .degradations import METRICS
+
+    if unknown := sorted(set(names) - METRICS.keys()):
+        raise ValueError(f"no metrics {unknown}; there are {list(METRICS)}")
+    return {name: METRICS[name] for name in names}
+
+
 def read_arguments(arguments):
     parser = argparse.ArgumentParser(prog="python -m swinir_lite")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -45,6 +62,7 @@ def read_arguments(arguments):
     )
     evaluate.add_argument("test_sets", nargs="+", help="folders, such as Set5")
     evaluate.add_argument("--json", help="also write all scores to this file")
+    add_measuring_arguments(evaluate)
 
     profile = commands.add_parser("profile", help="where a training step's time goes")
     add_run_arguments(profile)
@@ -56,6 +74,7 @@ def read_arguments(arguments):
     ship.add_argument("name", help="the name it is loaded by")
     ship.add_argument("test_sets", nargs="+", help="folders that it is measured on")
     ship.add_argument("--data", required=True, help="in words: what it was trained on")
+    add_measuring_arguments(ship)
     return parser.parse_args(arguments)
 
 
@@ -94,8 +113,13 @@ def run_train(options):
 def run_evaluate(options):
     from .trained_models import evaluate_on, load_trained
 
-    model, task = load_trained(options.model)
-    scores = evaluate_on(model, task, options.test_sets)
+    model, own = load_trained(options.model)
+    metrics, scores = chosen_metrics(options.metrics), []
+    for degradation in options.degradation or [own]:
+        measured = evaluate_on(model, degradation, options.test_sets, metrics)
+        scores += [
+            {"set": k, "degradation": degradation, **v} for k, v in measured.items()
+        ]
     if options.json:
         Path(options.json).write_text(json.dumps(scores, indent=2) + "\n")
 
@@ -113,7 +137,10 @@ def run_profile(options):
 def run_ship(options):
     from .trained_models import ship
 
-    print(ship(options.run, options.name, options.test_sets, options.data))
+    metrics = chosen_metrics(options.metrics)
+    what = options.run, options.name, options.test_sets, options.data
+    entry = ship(*what, options.degradation, metrics)
+    print(json.dumps(entry, indent=2))
 
 
 def main(arguments=None):

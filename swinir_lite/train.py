@@ -50,8 +50,8 @@ class Trainer:
         self.accelerator = make_accelerator(config)
         self.device = self.accelerator.device
         self.main = self.accelerator.is_main_process
-        self.sampler = make_sampler(config, self.accelerator)
         self.test_set = make_test_set(config) if self.main else []
+        self.sampler = make_sampler(config, self.accelerator)
 
         torch.manual_seed(config.seed)  # all processes draw the same weights
         self.model = config.make_model()

@@ -85,7 +85,7 @@ def sample_photographs(folder):
     return folder
 
 
-def ship(run, name, test_sets, data, **options):
+def ship(run, name, test_sets, data, degradations=None, metrics=None):
     """Make a finished run's averaged weights a model that ships, in half precision.
 
     What the manifest says of PSNR and SSIM is measured on the file itself.
@@ -95,14 +95,16 @@ def ship(run, name, test_sets, data, **options):
         name: by which `load_model` will find it.
         test_sets: folders to measure it on, beside the sample photographs.
         data: in words, what it was trained on.
-        options: of the degradation, where the test differs from the training.
+        degradations: to measure it on, where they are not the training's: the
+            levels, say, of a model for a range of them.
+        metrics: more measures, as for `evaluate`.
 
     Returns:
-        The manifest's entry.
+        The manifest's entry; its results are named by set and, if there are
+        several degradations, by their options.
     """
     model, config, state = load_run(run)
     start = next(r for r in read_log(Path(run) / "log.jsonl") if r["event"] == "start")
-    degradation = {**config.degradation, **options}
     shipped_weights.WEIGHTS.mkdir(exist_ok=True)
     path = shipped_weights.WEIGHTS / f"{name}.safetensors"
     if isinstance(model, ResidualCNN):
@@ -113,14 +115,20 @@ def ship(run, name, test_sets, data, **options):
     else:
         save_model(model, path, torch.float16)
         model, own = load_model(path), asdict(model.config)
-    with TemporaryDirectory() as samples:
-        folders = [sample_photographs(samples), *test_sets]
-        results = evaluate_on(model, degradation, folders)
-    for scores in results.values():
-        scores.pop("images")
+    degradations, results = degradations or [config.degradation], {}
+    for degradation in degradations:
+        options = [f"{k} {v}" for k, v in degradation.items() if k != "name"]
+        label = ", ".join(options) if len(degradations) > 1 else ""
+        with TemporaryDirectory() as samples:
+            folders = [sample_photographs(samples), *test_sets]
+            measured = evaluate_on(model, degradation, folders, metrics)
+        for test_set, scores in measured.items():
+            scores |= {"set": test_set, "degradation": degradation}
+            del scores["images"]
+            results[f"{test_set} {label}".strip()] = scores
     entry = {
         "file": path.name, "variant": config.variant, "config": own,
-        "degradation": degradation, "losses": config.losses, "results": results,
+        "degradation": config.degradation, "losses": config.losses, "results": results,
         "training": {
             "data": data, "device": start["device"], "processes": start["processes"],
             "minutes": round(state["seconds"] / 60, 2), "iterations": state["step"],

@@ -357,7 +357,8 @@ def test_command_line_trains_evaluates_and_explains(
     main(["evaluate", out, str(photos), "--json", str(scores)])
     assert "dB" in capsys.readouterr().out
     last = read_log(tmp_path / "run/log.jsonl")[-1]
-    measured = json.loads(scores.read_text())[photos.name]
+    (measured,) = json.loads(scores.read_text())
+    assert measured["set"] == photos.name
     assert measured["psnr"] == last["psnr"]
     assert measured["channel"] == "Y"
     with pytest.raises(SystemExit, match=r"error: no variant 'x'"):
