@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from functools import cache
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -15,8 +16,9 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 SELF_MADE = {"genindex.html", "search.html"}  # by Sphinx, without text of ours
 
 
+@cache
 def parse(path):
-    """Read an HTML page."""
+    """Read an HTML page, once."""
     return BeautifulSoup(path.read_text(), "html.parser")
 
 
