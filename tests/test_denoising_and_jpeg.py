@@ -67,6 +67,7 @@ def test_every_image_of_a_batch_draws_its_own_sigma():
     assert torch.equal(noise, (gaussian_noise(hq, seeded(), sigma=(10, 50)) - hq) * 255)
     one = gaussian_noise(hq, seeded(1), sigma=25) - hq
     assert one.std() * 255 == pytest.approx(25, rel=0.01)
+    assert gaussian_noise(torch.zeros(1, 1, 8, 8), seeded(), sigma=25).min() < 0
 
 
 def test_dct_is_the_orthonormal_one():

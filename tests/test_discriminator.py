@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from swinir_lite.discriminator import UNetDiscriminator, bounded_convolution
 
@@ -23,6 +24,17 @@ def test_features_go_down_and_up_and_end_before_the_logits():
     features = UNetDiscriminator(dim=4).features(torch.rand(1, 3, 16, 16))
     shapes = [tuple(f.shape[1:3]) for f in features]
     assert shapes == [(4, 16), (8, 8), (16, 4), (32, 2), (16, 4), (8, 8), (4, 16)]
+
+
+def test_the_way_up_adds_the_maps_of_the_way_down():
+    torch.manual_seed(0)
+    model = UNetDiscriminator(dim=4).eval()
+    x0, x1, x2, *ups = model.features(torch.rand(1, 3, 16, 16))
+    convolutions = (model.up1, model.up2, model.up3)
+    for conv, before, after, skip in zip(convolutions, ups, ups[1:], (x2, x1, x0)):
+        doubled = F.interpolate(before, scale_factor=2, mode="bilinear")
+        added = after - F.leaky_relu(conv(doubled), 0.2)
+        torch.testing.assert_close(added, skip)
 
 
 def test_spectral_norm_brings_the_largest_singular_value_to_one():
