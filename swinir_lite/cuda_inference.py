@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import triton_convolution
 from .cuda_graph import Graphed
 from .swinir import SwinIR, pad_to_multiple
 from .triton_inference import MAX_CHANNELS, pack_layer, swin_layer
@@ -45,12 +46,42 @@ def pack_convolution(conv: nn.Conv2d, dtype: torch.dtype) -> nn.Conv2d:
 
 
 def pack_convolutions(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """The same for every convolution of a sequence."""
+    """The same for every convolution of a sequence, and pixel shuffles to match."""
     if isinstance(module, nn.Conv2d):
         return pack_convolution(module, dtype)
-    if isinstance(module, nn.Sequential):
-        return nn.Sequential(*(pack_convolutions(part, dtype) for part in module))
-    return module
+    parts = list(module)
+    packed = []
+    for i, part in enumerate(parts):
+        if isinstance(part, nn.PixelShuffle):
+            part = ChannelsLastShuffle(part.upscale_factor)
+        elif isinstance(part, nn.Conv2d):
+            part = pack_convolution(part, dtype)
+            if isinstance((parts + [None])[i + 1], nn.PixelShuffle):
+                order_for_shuffle(part, parts[i + 1].upscale_factor)
+        packed.append(part)
+    return nn.Sequential(*packed)
+
+
+def order_for_shuffle(conv: nn.Conv2d, factor: int) -> None:
+    """Reorder outputs from (channel, row, column) to (row, column, channel)."""
+    for parameter in (conv.weight, conv.bias):
+        shaped = parameter.data.unflatten(0, (-1, factor**2))
+        parameter.data = shaped.transpose(0, 1).flatten(0, 1)
+    conv.to(memory_format=torch.channels_last)
+
+
+class ChannelsLastShuffle(nn.Module):
+    """Pixel shuffle of channels ordered (row, column, channel): one plain copy."""
+
+    def __init__(self, factor: int):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        factor = self.factor
+        x = x.permute(0, 2, 3, 1).unflatten(3, (factor, factor, -1))
+        x = x.transpose(2, 3).flatten(1, 2).flatten(2, 3)
+        return x.permute(0, 3, 1, 2)
 
 
 def _apply(module: nn.Module, x: Tensor) -> Tensor:
@@ -79,11 +110,11 @@ class CudaInference:
             self.convolutions = [pack_convolutions(b.conv, dtype) for b in model.blocks]
             self.conv_first = pack_convolution(model.conv_first, dtype)
             self.conv_after_body = pack_convolutions(model.conv_after_body, dtype)
-            # The last convolution gives pixels, whose steps of 1/255 are finer
-            # than bfloat16: it stays in float32.
             last = max(i for i, m in enumerate(model.head) if isinstance(m, nn.Conv2d))
             self.head = pack_convolutions(model.head[:last], dtype)
-            self.conv_last = pack_convolution(model.head[last], torch.float32)
+            self.conv_last = triton_convolution.pack_convolution(
+                model.head[last], dtype
+            )
             self.after_last = model.head[last + 1 :]
 
     def deep_features(self, x: Tensor) -> Tensor:
@@ -106,18 +137,12 @@ class CudaInference:
         )
         shallow = self.conv_first(image).permute(0, 2, 3, 1)
         features = shallow + self.deep_features(shallow)
-        features = self.head(features.permute(0, 3, 1, 2))
-        pixels = self.conv_last(features.float())
-        pixels = pixels[:, : config.in_channels * self._pixels_per_token()]
+        features = _apply(self.head, features)
+        pixels = triton_convolution.convolution(features, self.conv_last)
         restored = self.after_last(pixels)
         if config.upsampler == "none":
             restored = x + restored
         return restored / config.img_range + model.mean
-
-    def _pixels_per_token(self) -> int:
-        """Pixels that the last convolution makes of each of its positions."""
-        config = self.model.config
-        return config.scale**2 if config.upsampler == "pixelshuffledirect" else 1
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .cpu_inference import swin_layer_
 from .shifted_windows import attention_mask
 from .swinir import SwinIR, check_image, pad_to_multiple
 
@@ -198,6 +199,10 @@ class FastSwinIR(nn.Module):
         self.dtype = dtype
         self.inference = None
 
+    @property
+    def config(self):
+        return self.model.config
+
     def compute_dtype(self, device: torch.device) -> torch.dtype:
         """Type of matrix products: the one asked for, or autocast's, or the model's."""
         if self.dtype is not None:
@@ -231,9 +236,14 @@ class FastSwinIR(nn.Module):
 
     def composed_blocks(self, x: Tensor, backend: str) -> Tensor:
         """All RSTBs, by PyTorch's operations around the attention."""
+        in_place = not (x.is_cuda or torch.is_grad_enabled()) and backend == "sdpa"
         for block in self.model.blocks:
             residual = x
+            x = x.clone() if in_place else x
             for layer in block.layers:
+                if in_place:
+                    swin_layer_(x, layer, layer.attn.relative_position_bias())
+                    continue
                 x = swin_layer(
                     x, layer.attn.relative_position_bias(), _layer_weights(layer),
                     layer.window_size, layer.shift, backend,

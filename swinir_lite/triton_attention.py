@@ -203,6 +203,7 @@ def run_forward(qkv: Tensor, bias: Tensor, window_size: int, shift: int) -> Tens
         forward_kernel[(groups * heads,)](
             qkv, bias, out, windows, height, width, shift,
             constants["D"] ** -0.5, per_program, **constants, num_warps=4,
+            **({"maxnreg": 128} if qkv.is_cuda else {}),
         )  # fmt: skip
     return out
 

@@ -187,8 +187,8 @@ class Launch(NamedTuple):
 def launches(chunks: int) -> tuple[Launch, Launch]:
     """Of head and tail."""
     if chunks == 1:
-        return Launch(64, 4, 1), Launch(64, 4, 1)
-    return Launch(128, 8, 3), Launch(128, 8, 2)
+        return Launch(64, 4, 3), Launch(64, 4, 3)
+    return Launch(64, 4, 3), Launch(128, 8, 3)
 
 
 def swin_layer(

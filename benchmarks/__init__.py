@@ -1,0 +1,1 @@
+"""Speed and memory, beside the official network (chapter 13)."""

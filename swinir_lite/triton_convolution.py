@@ -1,0 +1,76 @@
+"""The last convolution: many channels in, a few pixels out, in float32.
+
+cuDNN returns the type it is given. Pixels in bfloat16 would be off by up to half
+a step of 1/255, and features copied to float32 first cost more than the
+convolution. Here features are read as they are and sums are written as they are.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+import triton
+import triton.language as tl
+from torch import Tensor, nn
+
+TILE = 128  # pixels of one row
+
+
+@triton.jit
+def convolution_kernel(
+    x, weight, bias, y, height, width,
+    STRIDE: tl.constexpr, CHUNKS: tl.constexpr, OUTPUTS: tl.constexpr,
+    OUTPUTS_PAD: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """One program: a tile of a row, by 3 x 3 taps and chunks of 64 channels."""
+    column = tl.program_id(0) * TILE + tl.arange(0, TILE)[:, None]
+    row = tl.program_id(1) + tl.zeros((TILE, 1), tl.int32)
+    image = tl.cast(tl.program_id(2), tl.int64) * height
+    channel = tl.arange(0, 64)[None, :]
+    output = tl.arange(0, OUTPUTS_PAD)[None, :]
+    source = weight + tl.arange(0, 64)[:, None] * OUTPUTS_PAD + output
+    total = tl.zeros((TILE, OUTPUTS_PAD), tl.float32)
+    for tap in tl.static_range(9):
+        above = row + tap // 3 - 1
+        beside = column + tap % 3 - 1
+        inside = (above >= 0) & (above < height) & (beside >= 0) & (beside < width)
+        start = x + (image + above) * width * STRIDE + beside * STRIDE
+        for k in tl.static_range(CHUNKS):
+            mask = inside & (k * 64 + channel < STRIDE)
+            values = tl.load(start + k * 64 + channel, mask=mask, other=0.0)
+            matrix = tl.load(source + (tap * CHUNKS + k) * (64 * OUTPUTS_PAD))
+            total = tl.dot(values, matrix, total, input_precision=PRECISION)
+    real = output < OUTPUTS
+    total += tl.load(bias + output, mask=real, other=0.0)
+    image = tl.cast(tl.program_id(2), tl.int64) * OUTPUTS
+    target = y + (image + output) * height * width + row * width + column
+    tl.store(target, total, mask=real & (column < width))
+
+
+class PackedConvolution(NamedTuple):
+    weight: Tensor  # (9, C', outputs'), C' whole chunks of 64
+    bias: Tensor  # (outputs,), float32
+
+
+def pack_convolution(conv: nn.Conv2d, dtype: torch.dtype) -> PackedConvolution:
+    outputs, inputs = conv.weight.shape[:2]
+    weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 1)
+    outputs_pad = max(16, triton.next_power_of_2(outputs))
+    weight = F.pad(weight, (0, outputs_pad - outputs, 0, -inputs % 64))
+    return PackedConvolution(weight.to(dtype).contiguous(), conv.bias.float())
+
+
+def convolution(x: Tensor, packed: PackedConvolution) -> Tensor:
+    """3 x 3 convolution of ``(B, H, W, C)`` to ``(B, outputs, H, W)`` in float32."""
+    x = x.contiguous()
+    batch, height, width, stride = x.shape
+    outputs = packed.bias.numel()
+    y = x.new_empty(batch, outputs, height, width, dtype=torch.float32)
+    with torch.cuda.device_of(x):
+        convolution_kernel[(triton.cdiv(width, TILE), height, batch)](
+            x, *packed, y, height, width, STRIDE=stride,
+            CHUNKS=packed.weight.shape[1] // 64, OUTPUTS=outputs,
+            OUTPUTS_PAD=packed.weight.shape[2], TILE=TILE,
+            PRECISION="ieee" if x.dtype == torch.float32 else "tf32", num_warps=4,
+        )  # fmt: skip
+    return y
