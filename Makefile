@@ -43,8 +43,8 @@ front-page: $(installed) ## draw the front page's figures and write its table ag
 	$(VENV)/bin/python chapters/images/architecture.py
 	$(VENV)/bin/python chapters/contents.py
 
-bench: $(installed) ## compare the speed with the official network on this CPU
-	$(run) benchmarks.speed
+bench: $(installed) ## measure the speed on this CPU; OFFICIAL=path/network_swinir.py to compare
+	$(run) benchmarks.speed $(if $(OFFICIAL),--official $(OFFICIAL))
 
 clean: ## remove the built site
 	rm -rf _build
