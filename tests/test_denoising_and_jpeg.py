@@ -97,8 +97,9 @@ def test_batched_jpeg_agrees_with_libjpeg(photo, quality):
     assert (ours != codec).float().mean() < 0.1
 
 
-def test_jpeg_returns_eight_bit_values_without_gradient():
-    hq = torch.rand(2, 3, 9, 21, generator=seeded(), requires_grad=True)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_returns_eight_bit_values_without_gradient(channels):
+    hq = torch.rand(2, channels, 9, 21, generator=seeded(), requires_grad=True)
     result = jpeg(hq, seeded(), quality=30)
     assert result.shape == hq.shape
     assert not result.requires_grad
@@ -132,10 +133,10 @@ def test_flat_images_pass_unharmed():
 
 
 def test_y_image_is_the_rounded_luma():
-    white_black = np.array([[[255, 255, 255], [0, 0, 0], [255, 0, 0]]], np.uint8)
-    result = y_image(white_black)
+    colours = np.array([[[255, 255, 255], [0, 0, 0], [0, 255, 0]]], np.uint8)
+    result = y_image(colours)
     assert result.dtype == np.uint8
-    assert result.tolist() == [[235, 16, 81]]
+    assert result.tolist() == [[235, 16, 145]]
 
 
 @pytest.mark.parametrize("quality", [0, 101, (10, 200), (0, 5)])
