@@ -34,13 +34,15 @@ unit: $(site) ## run the unit tests, those of the built site among them
 	OMP_NUM_THREADS=1 $(run) pytest -n 2 tests
 
 notebooks: $(installed) ## execute every chapter and compare its outputs with the committed ones
-	$(run) pytest --nbval --nbval-cell-timeout=120 $(CHAPTERS)
+	OMP_NUM_THREADS=1 $(run) pytest -n 2 --dist loadfile \
+		--nbval --nbval-cell-timeout=300 $(CHAPTERS)
 
 chapters: $(installed) ## execute chapters anew, in place, and note their run times
 	$(VENV)/bin/python chapters/execute.py $(CHAPTERS)
 
 front-page: $(installed) ## draw the front page's figures and write its table again
 	$(VENV)/bin/python chapters/images/architecture.py
+	$(VENV)/bin/python chapters/images/before_after.py
 	$(VENV)/bin/python chapters/contents.py
 
 bench: $(installed) ## measure the speed on this CPU; OFFICIAL=path/network_swinir.py to compare

@@ -16,11 +16,15 @@ TEXT = {".cff", ".ipynb", ".md", ".py", ".toml", ".txt", ".yml", ".bib", ""}
 
 
 def tracked_texts():
-    """[(path, text)] of the project's own text files."""
-    names = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    paths = [ROOT / name for name in names.stdout.splitlines()]
+    """[(path, text)] of the project's own text files, in a clone or an archive."""
+    if (ROOT / ".git").exists():
+        names = subprocess.run(
+            ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        paths = [ROOT / name for name in names.stdout.splitlines()]
+    else:
+        made = {".venv", "_build"}
+        paths = [p for p in ROOT.rglob("*") if not made & set(p.parts)]
     return [(p, p.read_text()) for p in paths if p.suffix in TEXT and p.is_file()]
 
 
