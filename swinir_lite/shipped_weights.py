@@ -34,19 +34,21 @@ def shipped_file(name):
     return path
 
 
-def add_to_manifest(name, entry):
-    """Enter a model's weights, already in WEIGHTS, into the manifest.
+def add_to_manifest(name, entry, content):
+    """Put a model's file among the shipped ones, and its entry into the manifest.
 
     Raises:
-        ValueError: for a file larger than 2 MB.
+        ValueError: for more than 2 MB.
     """
-    path = WEIGHTS / entry["file"]
-    if (size := path.stat().st_size) > MAX_BYTES:
-        path.unlink()
-        raise ValueError(f"{path.name} has {size} bytes; at most {MAX_BYTES} ship")
+    if len(content) > MAX_BYTES:
+        size = f"{entry['file']} has {len(content)} bytes"
+        raise ValueError(f"{size}; at most {MAX_BYTES} ship")
+    WEIGHTS.mkdir(exist_ok=True)
+    digest = hashlib.sha256(content).hexdigest()
     models = shipped_models()
-    models[name] = {**entry, "bytes": size, "sha256": sha256(path)}
-    text = json.dumps(dict(sorted(models.items())), indent=2)
-    partial = WEIGHTS / "manifest.json.partial"
-    partial.write_text(text + "\n")
-    partial.replace(WEIGHTS / "manifest.json")
+    models[name] = {**entry, "bytes": len(content), "sha256": digest}
+    text = json.dumps(dict(sorted(models.items())), indent=2) + "\n"
+    for file, data in ((entry["file"], content), ("manifest.json", text.encode())):
+        partial = WEIGHTS / f"{file}.partial"
+        partial.write_bytes(data)
+        partial.replace(WEIGHTS / file)

@@ -73,16 +73,31 @@ def evaluate_on(model, degradation, folders, metrics=None):
     return results
 
 
-def sample_photographs(folder):
-    """Write crops of scikit-image's photographs to a folder, to measure on anywhere."""
+def sample_photographs(folder, scale=2):
+    """Write crops of scikit-image's photographs to a folder, to measure on anywhere.
+
+    Smaller ones where the network does not enlarge, so that all cost the same.
+    """
     from skimage import data
 
     folder = Path(folder) / "samples"
     folder.mkdir(parents=True, exist_ok=True)
+    side = 192 if scale > 1 else 96
     for name in ("astronaut", "chelsea", "coffee"):
-        photo = getattr(data, name)()[20:212, 120:312]
+        photo = getattr(data, name)()[20 : 20 + side, 120 : 120 + side]
         Image.fromarray(photo).save(folder / f"{name}.png")
     return folder
+
+
+def save_half(model, config, path):
+    """Save in half precision; the model as it loads, and its configuration."""
+    if isinstance(model, ResidualCNN):
+        half = {k: v.half().contiguous() for k, v in model.state_dict().items()}
+        save_file(half, path)
+        model.load_state_dict({k: v.float() for k, v in half.items()})
+        return model, config.architecture
+    save_model(model, path, torch.float16)
+    return load_model(path), asdict(model.config)
 
 
 def ship(run, name, test_sets, data, degradations=None, metrics=None):
@@ -105,27 +120,20 @@ def ship(run, name, test_sets, data, degradations=None, metrics=None):
     """
     model, config, state = load_run(run)
     start = next(r for r in read_log(Path(run) / "log.jsonl") if r["event"] == "start")
-    shipped_weights.WEIGHTS.mkdir(exist_ok=True)
-    path = shipped_weights.WEIGHTS / f"{name}.safetensors"
-    if isinstance(model, ResidualCNN):
-        half = {k: v.half().contiguous() for k, v in model.state_dict().items()}
-        save_file(half, path)
-        model.load_state_dict({k: v.float() for k, v in half.items()})
-        own = config.architecture
-    else:
-        save_model(model, path, torch.float16)
-        model, own = load_model(path), asdict(model.config)
     degradations, results = degradations or [config.degradation], {}
-    for degradation in degradations:
-        options = [f"{k} {v}" for k, v in degradation.items() if k != "name"]
-        label = ", ".join(options) if len(degradations) > 1 else ""
-        with TemporaryDirectory() as samples:
-            folders = [sample_photographs(samples), *test_sets]
+    with TemporaryDirectory() as temporary:
+        path = Path(temporary) / f"{name}.safetensors"
+        model, own = save_half(model, config, path)
+        folders = [sample_photographs(temporary, config.scale), *test_sets]
+        for degradation in degradations:
+            options = [f"{k} {v}" for k, v in degradation.items() if k != "name"]
+            label = ", ".join(options) if len(degradations) > 1 else ""
             measured = evaluate_on(model, degradation, folders, metrics)
-        for test_set, scores in measured.items():
-            scores |= {"set": test_set, "degradation": degradation}
-            del scores["images"]
-            results[f"{test_set} {label}".strip()] = scores
+            for test_set, scores in measured.items():
+                scores |= {"set": test_set, "degradation": degradation}
+                del scores["images"]
+                results[f"{test_set} {label}".strip()] = scores
+        content = path.read_bytes()
     entry = {
         "file": path.name, "variant": config.variant, "config": own,
         "degradation": config.degradation, "losses": config.losses, "results": results,
@@ -135,5 +143,5 @@ def ship(run, name, test_sets, data, degradations=None, metrics=None):
             "seed": config.seed, "config": asdict(config),
         },
     }  # fmt: skip
-    shipped_weights.add_to_manifest(name, entry)
+    shipped_weights.add_to_manifest(name, entry, content)
     return entry

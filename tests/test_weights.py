@@ -13,6 +13,7 @@ from swinir_lite.train import Trainer
 from swinir_lite.trained_models import (
     evaluate_on,
     sample_photographs,
+    scale_and_channels,
     ship,
 )
 from swinir_lite.training_config import load_config
@@ -35,7 +36,8 @@ def measure_again(name, test_set, folder):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_models_score_what_the_manifest_says(name, tmp_path):
-    measure_again(name, "samples", sample_photographs(tmp_path))
+    scale, _ = scale_and_channels(swinir_lite.load_model(name))
+    measure_again(name, "samples", sample_photographs(tmp_path, scale))
 
 
 @pytest.mark.parametrize("name", [n for n in SHIPPED if n.startswith("lightweight")])
@@ -75,7 +77,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "WEIGHTS", weights)
     photos = sample_photographs(tmp_path / "photos")
 
-    def make(name, **changes):
+    def make(name, degradations=None, **changes):
         config = load_config(
             {
                 "architecture": {"dim": 8, "depths": [1], "num_heads": [2]},
@@ -85,7 +87,7 @@ def run(tmp_path, monkeypatch):
         )  # fmt: skip
         trainer = Trainer(config, tmp_path / name)
         trainer.run()
-        entry = ship(tmp_path / name, name, [], "photographs")
+        entry = ship(tmp_path / name, name, [], "photographs", degradations)
         return trainer.ema, entry, weights
 
     return make
@@ -108,6 +110,23 @@ def test_a_run_becomes_a_model_that_loads_by_name(run):
     half = model.head[0].weight.half().float()
     assert torch.equal(loaded.head[0].weight, half)
     assert list(shipped_models()) == ["cnn", "tiny"]
+
+
+def test_a_model_for_a_range_is_measured_at_its_levels(run):
+    noise = {"name": "gaussian_noise"}
+    _, entry, _ = run(
+        "range",
+        [{**noise, "sigma": 15}, {**noise, "sigma": 50}],
+        degradation={**noise, "sigma": [0, 50]},
+        architecture={
+            "dim": 8, "depths": [1], "num_heads": [2], "scale": 1, "upsampler": "none",
+        },
+    )  # fmt: skip
+    low, high = entry["results"].values()
+    assert list(entry["results"]) == ["samples sigma 15", "samples sigma 50"]
+    assert low["psnr"] > high["psnr"]
+    assert high["degradation"] == {**noise, "sigma": 50}
+    assert high["channel"] == "RGB"
 
 
 def test_altered_missing_and_unknown_weights_are_refused(run):
@@ -133,3 +152,4 @@ def test_large_weights_do_not_ship(run, monkeypatch):
         ValueError, match=r"tiny\.safetensors has \d+ bytes; at most 1000"
     ):
         run("tiny")
+    assert not module.WEIGHTS.exists()
