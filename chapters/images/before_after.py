@@ -15,10 +15,10 @@ import torch
 from skimage import data
 
 from swinir_lite import drawing, imresize, load_model, psnr, to_image, to_tensor
-from swinir_lite.shipped_weights import shipped_models
+from swinir_lite.shipped_weights import WEIGHTS
 
-MODEL = max(name for name in shipped_models() if name.startswith("lightweight_x"))
-ROWS, COLUMNS = slice(8, 168), slice(140, 300)
+MODEL = max(WEIGHTS.glob("lightweight_x*.safetensors"))  # the largest scale
+ROWS, COLUMNS = slice(44, 124), slice(196, 276)
 
 
 @torch.no_grad()
