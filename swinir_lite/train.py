@@ -91,7 +91,7 @@ class Trainer:
             "config": asdict(self.config), "device": gpu or "CPU",
             "processes": self.accelerator.num_processes, "torch": torch.__version__,
             "precision": self.accelerator.mixed_precision.replace("no", "fp32"),
-            "images": len(self.sampler.cache.names),
+            "images": len(self.sampler.cache.names), "date": time.strftime("%Y-%m-%d"),
             "parameters": sum(p.numel() for p in self.params),
         }  # fmt: skip
 

@@ -138,7 +138,8 @@ def ship(run, name, test_sets, data, degradations=None, metrics=None):
         "file": path.name, "variant": config.variant, "config": own,
         "degradation": config.degradation, "losses": config.losses, "results": results,
         "training": {
-            "data": data, "device": start["device"], "processes": start["processes"],
+            "data": data, "device": start["device"], "date": start["date"],
+            "processes": start["processes"],
             "minutes": round(state["seconds"] / 60, 2), "iterations": state["step"],
             "seed": config.seed, "config": asdict(config),
         },
