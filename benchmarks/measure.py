@@ -61,7 +61,7 @@ def time_in_turn(
     functions: dict[str, Callable[[], object]],
     device: torch.device,
     repeats: int = 20,
-    warmup: int = 3,
+    warmup: int = 1,
 ) -> dict[str, dict]:
     """Median milliseconds of each function, all called in turn in every round.
 

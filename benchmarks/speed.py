@@ -10,12 +10,13 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import torch
 
 from swinir_lite import VARIANTS, SwinIR
 from swinir_lite.cuda_graph import Graphed
-from swinir_lite.fast import attention_backend, fast
+from swinir_lite.fast import attention_backend, fast, swin_layer
 
 from .measure import difference, environment, peak_gpu_memory, time_in_turn
 from .official import build_official, load_official, randomize, same_weights
@@ -71,7 +72,7 @@ def inference(args, variant, height, width, repeats=None, reduced=True):
         runs["official float32"] = without_gradients(official, image)
     runs["ours float32"] = without_gradients(fast(model), image)
     if reduced:
-        if official is not None:
+        if official is not None and variant == "lightweight_x2":
             runs["official bfloat16"] = without_gradients(
                 official, image, autocast=True
             )
@@ -90,9 +91,11 @@ def steps(args, variant="lightweight_x2", height=360, width=640):
         network = fast(model, attention, dtype)
         return lambda x: network.differentiable(x, attention, dtype)
 
-    compiled = fast(model, "sdpa")
-    compiled.differentiable = torch.compile(compiled.differentiable)
-    explicit = torch.compile(composed("reference", LOW))
+    def compiled(x):
+        with mock.patch("swinir_lite.fast.swin_layer", compiled_layer):
+            return composed("reference", LOW)(x)
+
+    compiled_layer = torch.compile(swin_layer)
     fused = fast(model, dtype=LOW)
     runs = {
         "chapters float32": without_gradients(model, image),
@@ -101,7 +104,7 @@ def steps(args, variant="lightweight_x2", height=360, width=640):
             composed("reference", LOW), image, autocast=True
         ),
         "sdpa": without_gradients(composed("sdpa", LOW), image, autocast=True),
-        "explicit, compiled": without_gradients(explicit, image, autocast=True),
+        "explicit, compiled": without_gradients(compiled, image, autocast=True),
         "fused attention": without_gradients(
             composed("triton", LOW), image, autocast=True
         ),
@@ -139,12 +142,11 @@ def training(args, variant="lightweight_x2", batch=64, side=64):
     runs, memory = {}, {}
     if official is not None:
         official.train()
-        compiled = torch.compile(official)
         runs["official float32"] = training_step(
             official, official, image, target, False
         )
-        runs["official bfloat16, compiled"] = training_step(
-            compiled, official, image, target, True
+        runs["official bfloat16"] = training_step(
+            official, official, image, target, True
         )
     step = training_step(fast(model), model, image, target, True)
     runs["ours bfloat16, no graph"] = step
@@ -230,28 +232,56 @@ def set5(args):
     return results
 
 
-def run_cuda(args):
-    results = {
-        "lightweight_x2 360x640": inference(args, "lightweight_x2", 360, 640),
-        "classical_x4 360x640": inference(args, "classical_x4", 360, 640),
-        "training lightweight_x2": training(args),
-        "growth lightweight_x2": growth(args),
-        "steps lightweight_x2 360x640": steps(args),
-    }
-    for variant in ("real_world_large_x4", "color_denoise", "color_jpeg"):
-        results[f"{variant} 252x252"] = inference(args, variant, 252, 252)
+def profile(args):
+    """Where the GPU's time goes in our own runs: milliseconds by kernel."""
+    results = {}
+    for variant in ("lightweight_x2", "classical_x4"):
+        _, model = build_pair(args, variant)
+        network = fast(model, dtype=LOW)
+        image = torch.rand(1, 3, 360, 640, device=args.device)
+        results[variant] = kernels(without_gradients(network, image))
+    _, model = build_pair(args, "lightweight_x2")
+    image = torch.rand(64, 3, 64, 64, device=args.device)
+    target = torch.rand(64, 3, 128, 128, device=args.device)
+    step = training_step(fast(model), model, image, target, True)
+    results["training lightweight_x2"] = kernels(step)
     return results
 
 
-def run_cpu(args):
+def kernels(run, count=12):
+    for _ in range(3):
+        run()
+    torch.cuda.synchronize()
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profiler:
+        run()
+        torch.cuda.synchronize()
+    events = sorted(profiler.key_averages(), key=lambda e: -e.device_time_total)
+    times = {e.key[:60]: round(e.device_time_total / 1000, 3) for e in events}
+    shown = dict(list(times.items())[:count])
+    rest = sum(times.values()) - sum(shown.values())
+    return {**shown, "everything else": round(rest, 3)}
+
+
+def sections_cuda(args):
+    for variant in ("lightweight_x2", "classical_x4"):
+        yield f"{variant} 360x640", lambda v=variant: inference(args, v, 360, 640)
+    yield "training lightweight_x2", lambda: training(args)
+    yield "growth lightweight_x2", lambda: growth(args)
+    yield "profile", lambda: profile(args)
+    yield "steps lightweight_x2 360x640", lambda: steps(args)
+    for variant in ("color_jpeg", "real_world_large_x4"):
+        yield f"{variant} 252x252", lambda v=variant: inference(args, v, 252, 252)
+
+
+def sections_cpu(args):
     torch.set_num_threads(args.threads)
-    return {
-        "lightweight_x2 128x128": inference(
-            args, "lightweight_x2", 128, 128, reduced=False
-        ),
-        "memory lightweight_x2 512x512": cpu_memory(args),
-        "growth lightweight_x2": growth(args),
-    }
+    yield (
+        "lightweight_x2 128x128",
+        lambda: inference(args, "lightweight_x2", 128, 128, reduced=False),
+    )
+    yield "memory lightweight_x2 512x512", lambda: cpu_memory(args)
+    yield "growth lightweight_x2", lambda: growth(args)
 
 
 def parse(arguments=None):
@@ -263,6 +293,7 @@ def parse(arguments=None):
     parser.add_argument("--threads", default=2, type=int, help="on a CPU")
     parser.add_argument("--weights", help="trained weights, for PSNR on --set5")
     parser.add_argument("--set5", help="folder of the test set")
+    parser.add_argument("--only", help="only sections with this in their name")
     parser.add_argument("--output", help="where the JSON goes")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--variant", help=argparse.SUPPRESS)
@@ -279,13 +310,26 @@ def main():
     found = environment(args.device)
     backend = attention_backend(args.device)
     found["attention"] = f"{backend.name}: {backend.reason}"
-    run = run_cuda if args.device.type == "cuda" else run_cpu
-    results = {"environment": found, "results": run(args)}
-    if args.weights and args.set5:
-        results["results"]["set5"] = set5(args)
+    results = {}
     path = Path(args.output or RESULTS / f"{args.device.type}.json")
-    path.write_text(json.dumps(results, indent=2) + "\n")
+    sections = sections_cuda if args.device.type == "cuda" else sections_cpu
+    for name, run in sections(args):
+        if args.only and args.only not in name:
+            continue
+        results[name] = run()
+        save(path, found, results)
+    if args.weights and args.set5:
+        results["set5"] = set5(args)
+        save(path, found, results)
     print(f"written to {path}")
+
+
+def save(path, found, results):
+    """After every section, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    text = json.dumps({"environment": found, "results": results}, indent=2)
+    partial.write_text(text + "\n")
+    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,7 @@ class CudaInference:
         if version != self.version:
             self.pack()
             self.graphs.clear()
+            self.seen.clear()
             self.version = version
         key = (x.shape, x.device)
         with torch.autocast("cuda", enabled=False):

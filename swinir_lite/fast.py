@@ -4,6 +4,7 @@
 parameters and the same function, computed with fewer bytes moved.
 """
 
+import importlib.util
 import os
 from typing import NamedTuple
 
@@ -42,11 +43,13 @@ def attention_backend(device=None, name: str | None = None) -> AttentionBackend:
     origin = "asked for by the caller"
     if name is None and (name := os.environ.get("SWINIR_ATTENTION")):
         origin = "asked for by SWINIR_ATTENTION"
+    if name is None and device.type != "cuda":
+        return AttentionBackend("sdpa", f"Triton is for CUDA, this is {device.type}")
     obstacle = _triton_obstacle(device)
     if name is None:
         if obstacle:
             return AttentionBackend("sdpa", obstacle)
-        return AttentionBackend("triton", "fused kernel for CUDA devices")
+        return AttentionBackend("triton", "fused kernels for CUDA")
     if name not in BACKENDS:
         raise ValueError(f"attention must be one of {BACKENDS}, got {name!r}")
     if name == "triton" and obstacle:
@@ -55,17 +58,15 @@ def attention_backend(device=None, name: str | None = None) -> AttentionBackend:
 
 
 def _triton_obstacle(device: torch.device) -> str | None:
-    """Why the Triton kernel cannot run on a device, or None if it can."""
-    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    """Why the Triton kernels cannot run on a device, or None if they can."""
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"  # slow, for tests
     if device.type != "cuda" and not interpreted:
-        return f"Triton needs a CUDA device, this is {device.type}"
-    try:
-        import triton  # noqa: F401
-    except ImportError:
+        return f"it needs a CUDA device, this is {device.type}"
+    if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed"
-    if interpreted or torch.cuda.get_device_capability(device) >= (7, 0):
-        return None
-    return "Triton needs compute capability 7.0 or newer"
+    if not interpreted and torch.cuda.get_device_capability(device) < (7, 0):
+        return "it needs compute capability 7.0 or newer"
+    return None
 
 
 def _to_windows(qkv: Tensor, heads: int, window_size: int, shift: int) -> Tensor:
@@ -199,6 +200,8 @@ class FastSwinIR(nn.Module):
         self.dtype = dtype
         self.inference = None
 
+    pad = staticmethod(pad_to_multiple)
+
     @property
     def config(self):
         return self.model.config
@@ -266,7 +269,7 @@ class FastSwinIR(nn.Module):
 
     def differentiable(self, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
         model, config = self.model, self.model.config
-        x = (pad_to_multiple(x, config.window_size) - model.mean) * config.img_range
+        x = (self.pad(x, config.window_size) - model.mean) * config.img_range
         shallow = _conv(model.conv_first, x.permute(0, 2, 3, 1))
         features = shallow + self.deep_features(shallow, backend, dtype)
         restored = model.head(features.permute(0, 3, 1, 2))

@@ -17,13 +17,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-LOG2_E = math.log2(math.e)
-MASK_VALUE = -100.0
+LOG2_E = tl.constexpr(math.log2(math.e))  # powers of two are cheaper than of e
+MASK_VALUE = tl.constexpr(-100.0)
 
 # How many programs one launch aims at, per multiprocessor of the device. More
 # programs balance better, fewer load and store the bias less often.
-FORWARD_PROGRAMS_PER_SM = 24
-BACKWARD_PROGRAMS_PER_SM = 8
+FORWARD_PROGRAMS_PER_SM = 8
+BACKWARD_PROGRAMS_PER_SM = 4
 
 
 @triton.jit
@@ -61,7 +61,7 @@ def load_bias(bias, head, token, N: tl.constexpr):
     key = token[None, :]
     inside = (query < N) & (key < N)
     values = tl.load(bias + head * N * N + query * N + key, mask=inside, other=0.0)
-    return tl.where(key < N, values.to(tl.float32) * 1.4426950408889634, float("-inf"))
+    return tl.where(key < N, values.to(tl.float32) * LOG2_E, float("-inf"))
 
 
 @triton.jit
@@ -71,11 +71,11 @@ def attention_weights(
 ):  # fmt: skip
     """Softmax of the scores of one window, and the inverse sums it still lacks."""
     scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
-    scores = scores * (scale * 1.4426950408889634) + bias
+    scores = scores * (scale * LOG2_E) + bias
     if (shift > 0) & (last_down | last_across):
         region = shift_region(token, last_down, last_across, shift, M)
         apart = region[:, None] != region[None, :]
-        scores += tl.where(apart, -100.0 * 1.4426950408889634, 0.0)
+        scores += tl.where(apart, MASK_VALUE * LOG2_E, 0.0)
     scores = tl.exp2(scores - tl.max(scores, 1)[:, None])
     return scores, 1.0 / tl.sum(scores, 1)[:, None]
 
@@ -199,11 +199,13 @@ def run_forward(qkv: Tensor, bias: Tensor, window_size: int, shift: int) -> Tens
         qkv, heads, window_size, FORWARD_PROGRAMS_PER_SM
     )
     constants = _constants(qkv, heads, window_size)
+    options = {"num_warps": 4}
+    if qkv.is_cuda and qkv.element_size() == 2 and constants["D_PAD"] == 16:
+        options["maxnreg"] = 128  # a fourth program on every multiprocessor
     with torch.cuda.device_of(qkv):
         forward_kernel[(groups * heads,)](
             qkv, bias, out, windows, height, width, shift,
-            constants["D"] ** -0.5, per_program, **constants, num_warps=4,
-            **({"maxnreg": 128} if qkv.is_cuda else {}),
+            constants["D"] ** -0.5, per_program, **constants, **options,
         )  # fmt: skip
     return out
 

@@ -1,0 +1,199 @@
+"""The fused kernels in Triton's interpreter, which runs them on any CPU."""
+
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
+
+import pytest
+import torch
+
+pytest.importorskip("triton", reason="the kernels need the package triton")
+
+import torch.nn.functional as F
+
+from swinir_lite import SwinIR, SwinIRConfig
+from swinir_lite.cuda_inference import CudaInference
+from swinir_lite.fast import _reference_attention, fast
+from swinir_lite.triton_attention import triton_window_attention
+from swinir_lite.triton_layer import pack_layers, triton_swin_layer
+from swinir_lite.triton_norm import triton_layer_norm
+
+TOLERANCE = 1e-5  # relative, in float32
+
+
+def distance(value, reference):
+    value, reference = value.detach().double(), reference.detach().double()
+    return float((value - reference).norm() / reference.norm())
+
+
+def attention_inputs(window, heads, head_dim, rows, columns, batch, dtype):
+    shape = (batch, rows * window, columns * window)
+    qkv = torch.randn(*shape, 3 * heads * head_dim).to(dtype)
+    bias = torch.randn(heads, window**2, window**2)
+    grad = torch.randn(*shape, heads * head_dim).to(dtype)
+    return qkv, bias, grad
+
+
+def outputs_and_gradients(function, inputs, grad):
+    inputs = [x.detach().requires_grad_() for x in inputs]
+    output = function(*inputs)
+    return [output, *torch.autograd.grad(output, inputs, grad)]
+
+
+@pytest.mark.parametrize(
+    ("window", "heads", "head_dim", "shift", "rows", "columns", "batch"),
+    [
+        (8, 2, 10, 4, 2, 2, 1),
+        (8, 1, 30, 0, 1, 1, 2),
+        (7, 2, 30, 3, 1, 2, 1),
+        (8, 1, 20, 4, 1, 1, 1),
+        (4, 3, 5, 1, 3, 1, 1),
+    ],
+)
+def test_attention_equals_the_explicit_form(
+    window, heads, head_dim, shift, rows, columns, batch
+):
+    qkv, bias, grad = attention_inputs(
+        window, heads, head_dim, rows, columns, batch, torch.float32
+    )
+    fused = outputs_and_gradients(
+        lambda *x: triton_window_attention(*x, window, shift), (qkv, bias), grad
+    )
+    explicit = outputs_and_gradients(
+        lambda *x: _reference_attention(*x, window, shift),
+        (qkv.double(), bias.double()),
+        grad.double(),
+    )
+    for ours, reference in zip(fused, explicit):
+        assert distance(ours, reference) < TOLERANCE
+
+
+def test_attention_in_half_precision_is_off_by_its_rounding():
+    qkv, bias, grad = attention_inputs(8, 2, 10, 2, 2, 1, torch.float16)
+    fused = outputs_and_gradients(
+        lambda *x: triton_window_attention(*x, 8, 4), (qkv, bias), grad
+    )
+    explicit = outputs_and_gradients(
+        lambda *x: _reference_attention(*x, 8, 4),
+        (qkv.double(), bias.double()),
+        grad.double(),
+    )
+    assert fused[0].dtype == fused[1].dtype == torch.float16
+    for ours, reference in zip(fused, explicit):
+        assert ours.isfinite().all()
+        assert distance(ours, reference) < 1e-3
+
+
+def test_mask_keeps_opposite_borders_apart():
+    qkv, bias, _ = attention_inputs(4, 1, 8, 2, 2, 1, torch.float32)
+    before = triton_window_attention(qkv, bias, 4, 2)
+    qkv[:, -2:, :, :] += 1  # the bottom rows, which the shift puts below the top ones
+    after = triton_window_attention(qkv, bias, 4, 2)
+    assert torch.equal(before[:, :2], after[:, :2])
+
+
+def test_attention_does_not_break_a_compiled_graph():
+    qkv, bias, grad = attention_inputs(4, 2, 5, 1, 1, 1, torch.float32)
+
+    def double(qkv, bias):
+        return 2 * triton_window_attention(qkv, bias, 4, 2)
+
+    compiled = torch.compile(double, backend="aot_eager", fullgraph=True)
+    expected = outputs_and_gradients(double, (qkv, bias), grad)
+    for ours, reference in zip(
+        outputs_and_gradients(compiled, (qkv, bias), grad), expected
+    ):
+        assert torch.equal(ours, reference)
+
+
+def noisy(model):
+    """Away from the initial zeros and ones, so that every term counts."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.mark.parametrize(("dim", "heads", "window"), [(12, 2, 4), (30, 3, 7)])
+def test_fused_layers_equal_those_of_chapter_6(dim, heads, window):
+    config = SwinIRConfig(dim=dim, depths=(2,), num_heads=(heads,), window_size=window)
+    layers = noisy(SwinIR(config)).blocks[0].layers
+    x = torch.randn(1, 2 * window, 3 * window, dim, requires_grad=True)
+    grad = torch.randn_like(x)
+
+    def chapter(y):
+        for layer in layers:
+            y = layer(y)
+        return y
+
+    def fused(y):
+        for layer, packed in zip(layers, pack_layers(layers)):
+            hidden = layer.mlp.fc1.out_features
+            y = triton_swin_layer(y, packed, hidden, window, layer.shift)
+        return y
+
+    inputs = [x, *layers.parameters()]
+    expected, output = chapter(x), fused(x)
+    assert distance(output, expected) < TOLERANCE
+    for ours, reference in zip(
+        torch.autograd.grad(output, inputs, grad),
+        torch.autograd.grad(expected, inputs, grad),
+    ):
+        assert distance(ours, reference) < TOLERANCE
+
+
+def test_norm_equals_that_of_pytorch():
+    x, weight, bias = torch.randn(3, 5, 60), torch.randn(60), torch.randn(60)
+    grad = torch.randn_like(x)
+    ours = outputs_and_gradients(
+        lambda *t: triton_layer_norm(*t, torch.float32), (x, weight, bias), grad
+    )
+    reference = outputs_and_gradients(
+        lambda *t: F.layer_norm(t[0], (60,), *t[1:]), (x, weight, bias), grad
+    )
+    for a, b in zip(ours, reference):
+        assert distance(a, b) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dim": 66, "num_heads": (3,), "window_size": 7, "img_range": 255.0}
+        | {"upsampler": "none", "scale": 1, "in_channels": 1},
+        {"upsampler": "pixelshuffle", "scale": 3},
+        {"upsampler": "nearest+conv", "scale": 4, "resi_connection": "3conv"},
+        {"upsampler": "pixelshuffledirect", "scale": 2},
+    ],
+)
+def test_packed_inference_equals_the_model(changes):
+    config = {"dim": 12, "depths": (2,), "num_heads": (2,), "window_size": 4}
+    model = noisy(SwinIR(SwinIRConfig(**{**config, **changes}))).eval()
+    image = torch.rand(1, model.config.in_channels, 4, 5)
+    with torch.no_grad():
+        expected = model(image)
+        height, width = expected.shape[-2:]
+        restored = CudaInference(model, torch.float32)(image)
+    assert distance(restored[..., :height, :width], expected) < TOLERANCE
+
+
+def test_packed_inference_notices_new_weights():
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model = SwinIR(config).eval()
+    inference, image = CudaInference(model, torch.float32), torch.rand(1, 3, 2, 2)
+    inference(image)
+    with torch.no_grad():
+        expected = noisy(model)(image)
+        assert distance(inference(image), expected) < TOLERANCE
+
+
+def test_network_with_fused_attention_trains_the_model(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    config = SwinIRConfig(dim=12, depths=(2,), num_heads=(2,), window_size=4)
+    model = noisy(SwinIR(config))
+    image, parameters = torch.rand(1, 3, 7, 9), list(model.parameters())
+    expected = torch.autograd.grad(model(image).square().sum(), parameters)
+    output = fast(model, attention="triton")(image)
+    for ours, reference in zip(
+        torch.autograd.grad(output.square().sum(), parameters), expected
+    ):
+        assert distance(ours, reference) < TOLERANCE
