@@ -98,6 +98,15 @@ def test_steps_are_the_chain_of_the_batch():
     assert "final resize" in names
 
 
+def test_steps_stay_in_range_and_their_order_follows_the_generator():
+    generator, orders = seeded(), set()
+    for _ in range(6):
+        names, images = zip(*degradation_steps(BATCH, generator, scale=4))
+        assert all(0 <= image.min() <= image.max() <= 1 for image in images)
+        orders.add(names)
+    assert len(orders) == 6
+
+
 def test_orders_are_shuffled_and_the_final_resize_is_the_last_of_two():
     chains = [shuffled_steps(random.Random(i)) for i in range(2000)]
     assert len({chain[0] for chain in chains}) == len(CHANCES)
@@ -216,6 +225,15 @@ def test_a_photograph_is_always_degraded_alike_and_unlike_others():
     assert not torch.equal(first, degrade_photograph(photo, seed=1))
     other = degrade_photograph(np.flip(photo, 1).copy())
     assert not torch.equal(first.flip(3), other)
+
+
+def test_every_photograph_gets_a_chain_of_its_own(monkeypatch):
+    seeds = []
+    module = "swinir_lite.real_world_super_resolution.real_world"
+    monkeypatch.setattr(module, lambda hq, g, **_: seeds.append(g.initial_seed()))
+    for photo in (PHOTO, PHOTO, np.flip(PHOTO, 1).copy()):
+        degrade_photograph(photo)
+    assert seeds[0] == seeds[1] != seeds[2]
 
 
 def test_the_table_names_it():
