@@ -1,0 +1,51 @@
+import onnxruntime
+import pytest
+import torch
+
+from swinir_lite import SwinIR, SwinIRConfig
+from swinir_lite.export import export_onnx, export_program
+
+TINY = {"dim": 8, "depths": (2,), "num_heads": (2,), "window_size": 4}
+UNSEEN = [(1, 7, 9), (2, 16, 33), (1, 21, 8)]  # B, H, W: none used in exporting
+
+
+def tiny(**changes):
+    model = SwinIR(SwinIRConfig(**{**TINY, **changes})).eval()
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return model.requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"upsampler": "pixelshuffledirect", "scale": 3},
+        {"upsampler": "pixelshuffle", "scale": 4},
+        {"upsampler": "nearest+conv", "scale": 4, "resi_connection": "3conv"},
+        {"upsampler": "none", "scale": 1, "in_channels": 1}
+        | {"window_size": 7, "img_range": 255.0},
+    ],
+)
+def test_onnx_equals_the_model_at_sizes_not_seen_in_export(changes, tmp_path):
+    model = tiny(**changes)
+    path = export_onnx(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(path)
+    for batch, height, width in UNSEEN:
+        image = torch.rand(batch, model.config.in_channels, height, width)
+        (restored,) = session.run(["restored"], {"image": image.numpy()})
+        expected = model(image)
+        error = (torch.from_numpy(restored) - expected).norm() / expected.norm()
+        assert error < 1e-5
+
+
+def test_exported_program_equals_the_model_at_sizes_not_seen_in_export():
+    model = tiny()
+    program = export_program(model).module()
+    for _, height, width in UNSEEN:
+        image = torch.rand(1, 3, height, width)
+        torch.testing.assert_close(program(image), model(image))
+
+
+def test_a_missing_folder_is_named_before_anything_is_exported(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"):
+        export_onnx(tiny(), tmp_path / "missing" / "model.onnx")

@@ -1,0 +1,121 @@
+import pytest
+import torch
+
+from swinir_lite import SwinIR, SwinIRConfig
+from swinir_lite.cpu_inference import swin_layer_
+from swinir_lite.fast import attention_backend, fast
+
+TINY = {"dim": 12, "depths": (2, 1), "num_heads": (2, 3), "window_size": 4}
+VARIANTS = [
+    {"upsampler": "pixelshuffledirect", "scale": 2},
+    {"upsampler": "pixelshuffle", "scale": 3},
+    {"upsampler": "nearest+conv", "scale": 4, "resi_connection": "3conv"},
+    {"upsampler": "none", "scale": 1, "in_channels": 1}
+    | {"window_size": 7, "img_range": 255.0},
+]
+SIZES = [(1, 9, 14), (2, 28, 21), (1, 3, 2)]  # B, H, W: padded, not padded, tiny
+
+
+def tiny(**changes):
+    model = SwinIR(SwinIRConfig(**{**TINY, **changes})).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+def distance(value, reference):
+    value, reference = value.detach(), reference.detach()
+    return float((value - reference).norm() / reference.norm())
+
+
+@pytest.mark.parametrize("changes", VARIANTS)
+@pytest.mark.parametrize("attention", ["reference", "sdpa"])
+def test_equals_the_model_forward_and_in_every_gradient(changes, attention):
+    model = tiny(**changes)
+    network = fast(model, attention)
+    parameters = list(model.parameters())
+    for batch, height, width in SIZES:
+        image = torch.rand(batch, model.config.in_channels, height, width)
+        expected, restored = model(image), network(image)
+        assert distance(restored, expected) < 1e-5
+        grad = torch.randn_like(expected)
+        for ours, reference in zip(
+            torch.autograd.grad(restored, parameters, grad),
+            torch.autograd.grad(expected, parameters, grad),
+        ):
+            assert distance(ours, reference) < 1e-5
+
+
+@pytest.mark.parametrize("changes", VARIANTS)
+@pytest.mark.parametrize("tokens_per_strip", [1, 150, 10_000])
+def test_strips_equal_the_model(changes, tokens_per_strip, monkeypatch):
+    monkeypatch.setattr("swinir_lite.cpu_inference.TOKENS_PER_STRIP", tokens_per_strip)
+    model = tiny(**changes)
+    with torch.no_grad():
+        for batch, height, width in SIZES:
+            image = torch.rand(batch, model.config.in_channels, height, width)
+            assert distance(fast(model, "sdpa")(image), model(image)) < 1e-5
+
+
+def test_strips_change_their_input_in_place():
+    layer = tiny().blocks[0].layers[1]
+    x = torch.randn(1, 8, 12, 12)
+    with torch.no_grad():
+        expected = layer(x)
+        result = swin_layer_(x, layer, layer.attn.relative_position_bias())
+    assert result is x
+    assert distance(x, expected) < 1e-5
+
+
+def test_bfloat16_is_off_by_its_rounding_and_never_nan():
+    model = tiny()
+    image = torch.rand(1, 3, 12, 12)
+    restored = fast(model, dtype=torch.bfloat16)(image)
+    assert restored.isfinite().all()
+    assert 1e-6 < distance(restored, model(image)) < 2e-2
+
+
+def test_training_it_trains_the_model():
+    model = tiny()
+    network = fast(model)
+    own = {id(parameter) for parameter in model.parameters()}
+    assert {id(parameter) for parameter in network.parameters()} == own
+    before = model.conv_first.weight.clone()
+    network(torch.rand(1, 3, 4, 4)).sum().backward()
+    torch.optim.SGD(network.parameters(), lr=0.1).step()
+    assert not torch.equal(before, model.conv_first.weight)
+
+
+def test_backend_on_a_cpu_is_sdpa_and_says_why(monkeypatch):
+    monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
+    name, reason = attention_backend("cpu")
+    assert name == "sdpa"
+    assert "cpu" in reason
+
+
+def test_backend_is_overridden_by_argument_and_by_environment(monkeypatch):
+    monkeypatch.setenv("SWINIR_ATTENTION", "reference")
+    assert attention_backend("cpu").name == "reference"
+    assert attention_backend("cpu", "sdpa").name == "sdpa"
+
+
+def test_a_backend_that_cannot_run_is_refused_not_replaced(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(RuntimeError, match=r"'triton' cannot run: .*cpu"):
+        fast(tiny(), attention="triton")(torch.rand(1, 3, 4, 4))
+    with pytest.raises(ValueError, match="flash"):
+        attention_backend("cpu", "flash")
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (torch.rand(3, 8, 8), r"\(3, 8, 8\)"),
+        (torch.rand(1, 1, 8, 8), r"\(1, 1, 8, 8\)"),
+        (torch.full((1, 3, 4, 4), torch.nan), "NaN"),
+    ],
+)
+def test_bad_images_are_refused_as_by_the_model(image, message):
+    with pytest.raises(ValueError, match=message):
+        fast(tiny())(image)
