@@ -1,0 +1,80 @@
+"""Operations and bytes of a SwinIR, counted, and the times they set a floor under."""
+
+from torch import nn
+
+from swinir_lite import SwinIR, SwinIRConfig
+
+H200 = {"flops": 790e12, "bytes": 4.2e12}  # bfloat16 products; copies: both measured
+
+
+def layers(config: SwinIRConfig) -> int:
+    return sum(config.depths)
+
+
+def padded_pixels(config: SwinIRConfig, height: int, width: int) -> int:
+    side = config.window_size
+    return -(-height // side) * -(-width // side) * side**2
+
+
+def layer_flops(config: SwinIRConfig, tokens: int) -> int:
+    """Of one Swin Transformer layer; a multiplication and an addition are two."""
+    dim, window = config.dim, config.window_size**2
+    hidden = int(dim * config.mlp_ratio)
+    projections = 4 * dim * dim + 2 * dim * hidden  # qkv and proj, fc1 and fc2
+    attention = 2 * window * dim  # scores, and their sums of values
+    return 2 * tokens * (projections + attention)
+
+
+def convolution_flops(config: SwinIRConfig, tokens: int) -> int:
+    """Of all convolutions; those of the head work on ever more pixels."""
+    model = SwinIR(config).to("meta")
+    total = 0
+    head = {id(module) for module in model.head.modules()}
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and id(module) not in head:
+            total += 2 * tokens * module.weight.numel()
+    for module in model.head:
+        if isinstance(module, nn.PixelShuffle):
+            tokens *= module.upscale_factor**2
+        elif isinstance(module, nn.Upsample):
+            tokens *= int(module.scale_factor) ** 2
+        elif isinstance(module, nn.Conv2d):
+            total += 2 * tokens * module.weight.numel()
+    return total
+
+
+def network_flops(config: SwinIRConfig, height: int, width: int) -> int:
+    """Of one forward pass for one image."""
+    tokens = padded_pixels(config, height, width)
+    return layers(config) * layer_flops(config, tokens) + convolution_flops(
+        config, tokens
+    )
+
+
+def layer_bytes(config: SwinIRConfig, tokens: int, element: int = 2) -> int:
+    """That the three kernels of a layer move, each tensor once.
+
+    head reads x and writes qkv, attention reads qkv and writes its output, tail
+    reads x and that and writes the new x: 11 times the features.
+    """
+    return 11 * tokens * config.dim * element
+
+
+def network_bytes(
+    config: SwinIRConfig, height: int, width: int, element: int = 2
+) -> int:
+    """Of the layers and the features that convolutions read and write."""
+    tokens = padded_pixels(config, height, width)
+    features = tokens * config.dim * element
+    convolutions = 3 * len(config.depths) + 4  # read, write, and read the residual
+    return layers(config) * layer_bytes(config, tokens, element) + (
+        convolutions * features
+    )
+
+
+def floor_ms(config: SwinIRConfig, height: int, width: int) -> dict[str, float]:
+    """Milliseconds that operations and bytes alone take on an H200."""
+    return {
+        "operations": 1000 * network_flops(config, height, width) / H200["flops"],
+        "bytes": 1000 * network_bytes(config, height, width) / H200["bytes"],
+    }
