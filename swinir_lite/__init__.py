@@ -6,6 +6,7 @@ this namespace the name means the function.
 
 from .checkpoint import load_model, save_model
 from .convolutional_baseline import ResidualCNN
+from .fast import attention_backend, fast
 from .image_restoration import imresize, psnr, rgb_to_y, ssim, to_image, to_tensor
 from .relative_position_attention import WindowAttention, relative_position_index
 from .residual_swin_transformer_block import ResidualSwinTransformerBlock
@@ -24,8 +25,10 @@ __all__ = [
     "SwinIRConfig",
     "SwinTransformerLayer",
     "WindowAttention",
+    "attention_backend",
     "attention_mask",
     "cyclic_shift",
+    "fast",
     "imresize",
     "load_model",
     "psnr",

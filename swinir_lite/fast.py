@@ -285,7 +285,7 @@ class FastSwinIR(nn.Module):
         dtype = self.compute_dtype(x.device)
         height, width = (side * config.scale for side in x.shape[-2:])
         if backend == "triton" and self._prepared(x, dtype):
-            restored = self._inference(dtype)(x)
+            restored = self.packed(dtype)(x)
         else:
             with torch.autocast(x.device.type, dtype, dtype != x.dtype):
                 restored = self.differentiable(x, backend, dtype)
@@ -299,7 +299,8 @@ class FastSwinIR(nn.Module):
 
         return x.is_cuda and self.model.config.dim <= MAX_CHANNELS
 
-    def _inference(self, dtype: torch.dtype):
+    def packed(self, dtype: torch.dtype):
+        """The forward pass without gradients on CUDA, made at the first call."""
         from .cuda_inference import CudaInference
 
         if self.inference is None or self.inference.dtype != dtype:
