@@ -240,7 +240,10 @@ class FastSwinIR(nn.Module):
 
     def composed_blocks(self, x: Tensor, backend: str) -> Tensor:
         """All RSTBs, by PyTorch's operations around the attention."""
-        in_place = not (x.is_cuda or torch.is_grad_enabled()) and backend == "reference"
+        # Strips change tensors in place, which neither gradients nor exporters follow
+        in_place = backend == "reference" and not (
+            x.is_cuda or torch.is_grad_enabled() or torch.compiler.is_compiling()
+        )
         for block in self.model.blocks:
             residual = x
             x = x.clone() if in_place else x
