@@ -276,7 +276,6 @@ def sections_cuda(args):
 
 
 def sections_cpu(args):
-    torch.set_num_threads(args.threads)
     yield (
         "lightweight_x2 128x128",
         lambda: inference(args, "lightweight_x2", 128, 128, reduced=False),
@@ -308,6 +307,8 @@ def main():
         return report_memory(args)
     if args.device.type == "cuda":
         torch.backends.cudnn.benchmark = True
+    else:
+        torch.set_num_threads(args.threads)
     found = environment(args.device)
     backend = attention_backend(args.device)
     found["attention"] = f"{backend.name}: {backend.reason}"
