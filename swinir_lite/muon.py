@@ -54,20 +54,22 @@ class Muon(torch.optim.Optimizer):
         ahead = torch._foreach_lerp(grads, averages, momentum)  # Nesterov's
         directions = orthogonalize(torch.stack([g.reshape(shape) for g in ahead]))
         scale = 0.2 * max(shape) ** 0.5
-        steps = [d.view_as(p) for d, p in zip(directions.unbind(), params)]
-        torch._foreach_add_(params, steps, alpha=-lr * scale)
+        steps = (directions * (-lr * scale)).unbind()
+        torch._foreach_add_(params, [s.view_as(p) for s, p in zip(steps, params)])
 
 
 def make_optimizers(model, name, lr, betas):
     """One Adam; or Muon for the matrices inside the network and Adam for the rest.
 
     First and last convolutions touch pixels, and bias tables are not maps
-    between features: they stay with Adam.
+    between features: they stay with Adam.  The learning rate is a tensor, so that
+    a CUDA graph of the update reads its value anew.
     """
     inside, outside = [], []
     for key, p in model.named_parameters():
         edge = key.startswith(("conv_first", "head")) or "bias_table" in key
         (outside if name == "adam" or edge or p.ndim < 2 else inside).append(p)
-    fused = outside[0].is_cuda
-    optimizers = [torch.optim.Adam(outside, lr, betas, fused=fused)]
-    return optimizers + ([Muon(inside, lr)] if inside else [])
+    device = outside[0].device
+    lr, cuda = torch.tensor(lr, device=device), device.type == "cuda"
+    adam = torch.optim.Adam(outside, lr, betas, fused=cuda, capturable=cuda)
+    return [adam, Muon(inside, lr)] if inside else [adam]

@@ -36,13 +36,14 @@ class Trainer:
         config: TrainConfig.
         folder: where the run's files are, or will be.
         resume: continue the folder's run, if it holds one.
+        model: a network in place of the configuration's, an ablation's for one.
 
     Raises:
         FileExistsError: if the folder holds a run and `resume` is false.
         ValueError: for data that cannot be trained on, or another run's state.
     """
 
-    def __init__(self, config, folder, resume=False):
+    def __init__(self, config, folder, resume=False, model=None):
         self.config, self.folder = config, Path(folder)
         self.state_file = self.folder / "state.pt"
         if self.state_file.exists() and not resume:
@@ -54,7 +55,7 @@ class Trainer:
         self.sampler = make_sampler(config, self.accelerator)
 
         torch.manual_seed(config.seed)  # all processes draw the same weights
-        self.model = config.make_model()
+        self.model = config.make_model() if model is None else model
         if config.initial_weights:
             load_initial_weights(self.model, config.initial_weights)
         self.model.to(self.device)
@@ -70,9 +71,10 @@ class Trainer:
             self.net = fast(self.model)
         else:
             self.net = torch.compile(self.model) if cuda else self.model
-        self.gradients = self.forward_backward
+        self.gradients, self.update = self.forward_backward, self.clip_and_update
         if cuda and config.graph and "adversarial" not in config.losses:
             self.gradients = Graphed(self.forward_backward)
+            self.update = Graphed(self.clip_and_update)
 
         self.step, self.seconds, self.total = 0, 0.0, config.steps or math.inf
         if self.state_file.exists():
@@ -113,19 +115,25 @@ class Trainer:
             parts = flat.split([g.numel() for g in grads])
             torch._foreach_copy_(grads, [f.view_as(g) for f, g in zip(parts, grads)])
 
+    def clip_and_update(self):
+        """Step the optimisers; the gradient's norm before it was clipped."""
+        limit = self.config.clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.params, limit, foreach=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return norm
+
     def train_step(self):
         """One update of the weights.  Waits for nothing: the GPU runs behind."""
         config, step = self.config, self.step
-        lr = config.lr_at(step, self.total)
+        self.lr = config.lr_at(step, self.total)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"].fill_(self.lr)
         lq, hq = self.sampler.batch(step)
         restored, terms = self.gradients(lq, hq)
         self.average_gradients()
-        limit = config.clip or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.params, limit, foreach=True)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            optimizer.step()
+        norm = self.update()
         decay = min(config.ema, (1 + step) / (10 + step))  # forgets the start sooner
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), self.params, 1 - decay)
@@ -153,9 +161,8 @@ class Trainer:
             left = max(0.0, 60 * config.minutes - self.seconds)
             self.total = self.step + round(left * self.step / self.seconds)
         means = {name: math.fsum(values) / count for name, values in history.items()}
-        lr = self.optimizers[0].param_groups[0]["lr"]
         self.log.write(
-            self.step, "train", **means, lr=lr, images_per_second=round(speed, 1),
+            self.step, "train", **means, lr=self.lr, images_per_second=round(speed, 1),
             seconds=self.seconds,
         )  # fmt: skip
         shown = {"loss": means["loss"], "images_per_second": int(speed)}

@@ -7,6 +7,8 @@ import torch
 
 from .train import Trainer
 
+LAUNCH_GAP = 10.0  # microseconds
+
 
 def synchronize(device):
     if device.type == "cuda":
@@ -23,14 +25,23 @@ def timed(function, steps, device):
     return (time.perf_counter() - start) / steps
 
 
-def busy_seconds(events):
-    """Time in which at least one of the GPU's kernels or copies ran, and its span."""
+def idle_seconds(events):
+    """How long no kernel or copy ran on the GPU, and the span of them all.
+
+    Gaps of up to LAUNCH_GAP between two kernels are what the hardware needs to
+    start the second.  In longer ones the GPU had nothing to do: it waited.
+
+    Returns:
+        (seconds of waiting, seconds of all gaps, seconds from first to last event).
+    """
     spans = sorted((e.time_range.start, e.time_range.end) for e in events)
-    busy, end = 0.0, spans[0][0]
+    waiting, idle, end = 0.0, 0.0, spans[0][0]
     for start, stop in spans:
-        busy += max(0.0, stop - max(start, end))
+        gap = max(0.0, start - end)
+        idle += gap
+        waiting += gap if gap > LAUNCH_GAP else 0.0
         end = max(end, stop)
-    return busy / 1e6, (end - spans[0][0]) / 1e6
+    return waiting / 1e6, idle / 1e6, (end - spans[0][0]) / 1e6
 
 
 def profile(config, steps=50):
@@ -38,7 +49,8 @@ def profile(config, steps=50):
 
     Returns:
         A dict: `step_ms`; `data_ms`, what making a batch adds to it; on a GPU
-        `gpu_waiting`, the share of the time in which no kernel ran, from
+        `gpu_waiting`, the share of the time in which the GPU had nothing to do,
+        and `gpu_idle`, which adds the short gaps between kernels, both from
         PyTorch's profiler; and the memory.
     """
     with TemporaryDirectory() as folder:
@@ -54,8 +66,8 @@ def profile(config, steps=50):
                 timed(trainer.train_step, steps, trainer.device)
             on_gpu = torch.autograd.DeviceType.CUDA
             events = [e for e in trace.events() if e.device_type == on_gpu]
-            busy, span = busy_seconds(events)
-            result["gpu_waiting"] = 1 - busy / span
+            waiting, idle, span = idle_seconds(events)
+            result |= {"gpu_waiting": waiting / span, "gpu_idle": idle / span}
             result["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
         batch = trainer.sampler.batch(0)
         trainer.sampler.batch = lambda step: batch

@@ -6,6 +6,8 @@ import math
 import os
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -222,7 +224,10 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_batch(config, tmp_path):
     assert last["batch"] == batch
 
 
-def test_minutes_fit_the_schedule_to_the_time(config, tmp_path):
+def test_minutes_fit_the_schedule_to_the_time(config, tmp_path, monkeypatch):
+    clock = itertools.count(step=0.05)  # every look at it takes a while
+    fake = SimpleNamespace(perf_counter=lambda: next(clock), strftime=time.strftime)
+    monkeypatch.setattr("swinir_lite.train.time", fake)
     timed = config(steps=0, minutes=0.01, validation={}, lr=0.01)
     trainer = Trainer(timed, tmp_path / "run")
     assert trainer.run()
@@ -366,7 +371,7 @@ def test_command_line_trains_evaluates_and_explains(
 
 
 def test_profile_says_what_the_data_costs(config):
-    from swinir_lite.training_profile import busy_seconds, profile
+    from swinir_lite.training_profile import idle_seconds, profile
 
     result = profile(config(validation={}), steps=2)
     assert result["step_ms"] > 0
@@ -376,8 +381,8 @@ def test_profile_says_what_the_data_costs(config):
         span = type("Span", (), {"start": start, "end": end})
         return type("Event", (), {"time_range": span})
 
-    events = [event(0, 4), event(2, 6), event(8, 10), event(8, 9)]
-    assert busy_seconds(events) == pytest.approx((8e-6, 10e-6))
+    events = [event(0, 4), event(2, 6), event(8, 10), event(8, 9), event(30, 32)]
+    assert idle_seconds(events) == pytest.approx((20e-6, 22e-6, 32e-6))
 
 
 def test_curves_are_drawn_from_logs(config, tmp_path):
