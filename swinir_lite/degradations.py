@@ -7,7 +7,12 @@ from .denoising_and_jpeg import (
     jpeg,
     psnr_b,
 )
-from .real_world_super_resolution import degrade_photograph, lpips_distance, real_world
+from .real_world_super_resolution import (
+    degrade_photograph,
+    gradient_distance,
+    lpips_distance,
+    real_world,
+)
 
 # (B, C, H, W) in [0, 1], generator, **options -> degraded, to train on
 DEGRADATIONS = {
@@ -24,4 +29,8 @@ TEST_DEGRADATIONS = {
 }
 
 # two uint8 images, restored and true -> float
-METRICS = {"psnr_b": psnr_b, "lpips": lpips_distance}
+METRICS = {
+    "psnr_b": psnr_b,
+    "gradient_distance": gradient_distance,
+    "lpips": lpips_distance,
+}

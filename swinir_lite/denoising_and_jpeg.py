@@ -6,6 +6,7 @@ on a batch of float tensors (B, C, H, W) in [0, 1] on any device, to train on.
 
 import io
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -128,20 +129,27 @@ CHROMA_TABLE = (
 )
 
 
+@cache
+def constant(values, device):
+    """Numbers as a tensor, copied to a device once: for each copy the host waits."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
 def quantisation_tables(base, quality):
     """Scale an 8x8 table to qualities (B,) as libjpeg does: (B, 8, 8), whole."""
-    base = torch.tensor(base, dtype=torch.float32, device=quality.device)
+    base = constant(base, quality.device)
     quality = quality.float().view(-1, 1, 1)
     percent = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)
     return ((base * percent + 50) / 100).floor().clamp(1, 255)
 
 
-def dct_matrix(size=8):
+@cache
+def dct_matrix(size=8, device=None):
     """The orthonormal discrete cosine transform: row k is the k-th frequency."""
     n = torch.arange(size, dtype=torch.float64)
     matrix = torch.cos(math.pi / size * (n + 0.5) * n[:, None]) * (2 / size) ** 0.5
     matrix[0] /= 2**0.5
-    return matrix.float()
+    return matrix.float().to(device)
 
 
 def transform_columns(matrix, blocks):
@@ -160,7 +168,7 @@ def quantise_blocks(channel, tables):
     Every 8x8 block goes to frequencies, is divided by its image's table (B, 8, 8),
     rounded (here information is lost) and goes back to pixels.  Chapter 10.
     """
-    dct = dct_matrix().to(channel.device)
+    dct = dct_matrix(8, channel.device)
     tables = tables[:, None, None]
     blocks = rearrange(channel - 128, "b (h p) (w q) -> b h w p q", p=8, q=8)
     frequencies = transform_blocks(dct, blocks)
@@ -197,7 +205,7 @@ def ycbcr_to_rgb(ycbcr):
 
 def halve(chroma):
     """Mean of 2x2 pixels, rounded up and down in turns: (B, C, H, W) -> half."""
-    bias = torch.tensor([0.25, 0.5], device=chroma.device)  # libjpeg's dither
+    bias = constant((0.25, 0.5), chroma.device)  # libjpeg's dither
     bias = bias.repeat(chroma.shape[-1] // 4 + 1)[: chroma.shape[-1] // 2]
     return (F.avg_pool2d(chroma, 2) + bias).floor()
 
@@ -205,7 +213,7 @@ def halve(chroma):
 def double(chroma):
     """Bilinear enlargement by 2, rounded as by libjpeg: (B, C, H, W) -> double."""
     enlarged = F.interpolate(chroma, scale_factor=2, mode="bilinear")
-    bias = torch.tensor([8 / 16, 7 / 16], device=chroma.device)
+    bias = constant((8 / 16, 7 / 16), chroma.device)
     return (enlarged + bias.repeat(chroma.shape[-1])).floor()
 
 

@@ -147,9 +147,17 @@ class Adversary(nn.Module):
 
     def prepare(self, accelerator):
         """Average gradients over the processes of Hugging Face Accelerate."""
+        self.fit_device(self.optimizer.param_groups)
         model, self.optimizer = accelerator.prepare(self.discriminator, self.optimizer)
+        # In float32: spectral norm cannot do with autocast in every version of torch
+        accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         self.wrapped = (model,)
         self.backward = accelerator.backward
+
+    def fit_device(self, groups):
+        """Have Adam count its steps on a GPU, where a CUDA graph finds them."""
+        for group in groups:
+            group["capturable"] = next(self.parameters()).is_cuda
 
     def learn(self, restored, target):
         """Take one step of the discriminator on images (B, C, H, W); its loss."""
@@ -167,6 +175,7 @@ class Adversary(nn.Module):
     def set_extra_state(self, state):
         if state["terms"] != self.terms:
             raise ValueError(f"saved with losses {state['terms']}, not {self.terms}")
+        self.fit_device(state["optimizer"]["param_groups"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 

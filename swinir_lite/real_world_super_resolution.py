@@ -10,10 +10,11 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .denoising_and_jpeg import compress, uniform
+from .denoising_and_jpeg import compress, constant, uniform
 from .image_restoration import prepare_pair, to_tensor
 
 MODES = ("bilinear", "bicubic", "area")  # of resizing
@@ -161,7 +162,7 @@ def camera_noise(images, draw):
     deviation = (light * log_shot.exp() + log_read.exp()).sqrt()
     raw = light + deviation * draw.normal(images, images.shape)
     masks = bayer_masks(images).expand_as(images)
-    tent = torch.tensor([0.25, 0.5, 0.25], device=images.device)
+    tent = constant((0.25, 0.5, 0.25), images.device)
     tent = torch.outer(tent, tent).expand(len(images), 1, 3, 3)
     colours = filter_each(raw * masks, tent) / filter_each(masks, tent)
     return (colours * gains).clamp(0, 1) ** (1 / 2.2)
@@ -221,7 +222,7 @@ def degradation_steps(images, generator, scale=4):
 
 
 @torch.no_grad()
-def real_world(hq, generator, *, scale=4, group=4):
+def real_world(hq, generator, *, scale=4, group=8):
     """Degrade a batch (B, 3, H, W) in [0, 1] to (B, 3, H / scale, W / scale).
 
     Args:
@@ -248,6 +249,24 @@ def degrade_photograph(image, *, scale=4, seed=0):
     image = image[:height, :width]
     generator = torch.Generator().manual_seed(zlib.crc32(image.tobytes()) + seed)
     return real_world(to_tensor(image), generator, scale=scale)
+
+
+def gradient_sizes(image):
+    """How much neighbouring pixels of (H, W, C) differ, from least to most."""
+    differences = [np.abs(np.diff(image, axis=axis)).ravel() for axis in (0, 1)]
+    return np.sort(np.concatenate(differences))
+
+
+def gradient_distance(restored, target):
+    """How unlike the edges and textures of two images are, in levels of Y.
+
+    The Wasserstein distance between the distributions of the differences of
+    neighbouring pixels: a smoothed image lacks large differences, a noisy one
+    small ones.  It ignores where in the image they are.  Arguments as for `psnr`.
+    Chapter 11.
+    """
+    images = prepare_pair(restored, target, 0, True)
+    return float(np.abs(np.subtract(*map(gradient_sizes, images))).mean())
 
 
 @cache

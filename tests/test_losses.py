@@ -1,5 +1,6 @@
 """Every loss against its formula, and the criterion that adds them up."""
 
+import copy
 import hashlib
 from urllib.error import URLError
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
 
 from swinir_lite import losses
@@ -247,13 +249,31 @@ def test_a_run_does_not_resume_with_other_losses():
         make_criterion(other).load_state_dict(state)
 
 
-def test_accelerate_trains_the_same_discriminator(pair):
+def test_a_state_from_a_gpu_goes_on_where_there_is_none(pair):
+    whole = make_criterion(GAN)
+    whole.update(*pair, 0)
+    state = copy.deepcopy(whole.state_dict())
+    extra = state["adversary._extra_state"]
+    for group in extra["optimizer"]["param_groups"]:
+        group["capturable"] = True  # as on CUDA
+    resumed = make_criterion(GAN)
+    resumed.load_state_dict(state)
+    for criterion in (whole, resumed):
+        criterion.update(*pair, 1)
+    weights = [c.adversary.discriminator.last.weight for c in (whole, resumed)]
+    assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_accelerate_trains_the_same_discriminator(pair, precision):
     results = []
     for prepared in (False, True):
         torch.manual_seed(0)
         criterion = make_criterion(GAN)
         if prepared:
-            criterion.prepare(Accelerator(cpu=True))
+            AcceleratorState._reset_state(reset_partial_state=True)
+            criterion.prepare(Accelerator(cpu=True, mixed_precision=precision))
         criterion.update(*pair, step=0)
         results.append(criterion.adversary.discriminator.last.weight)
+    AcceleratorState._reset_state(reset_partial_state=True)
     assert torch.equal(*results)

@@ -8,11 +8,12 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.stats
 import torch
 from skimage import data
 
-from swinir_lite import to_tensor
-from swinir_lite.degradations import DEGRADATIONS, TEST_DEGRADATIONS
+from swinir_lite import rgb_to_y, to_tensor
+from swinir_lite.degradations import DEGRADATIONS, METRICS, TEST_DEGRADATIONS
 from swinir_lite.real_world_super_resolution import (
     CHANCES,
     Draw,
@@ -24,6 +25,7 @@ from swinir_lite.real_world_super_resolution import (
     filter_each,
     final_resize,
     gaussian_kernels,
+    gradient_distance,
     isotropic_blur,
     lpips_distance,
     lpips_network,
@@ -246,6 +248,22 @@ def test_the_table_names_it():
 def test_gray_or_odd_input_is_named(shape):
     with pytest.raises(ValueError, match=str(shape).replace("(", r"\(")[:-1]):
         real_world(torch.rand(shape), seeded())
+
+
+def test_gradients_are_as_far_apart_as_scipy_says():
+    blurred = scipy.ndimage.gaussian_filter(PHOTO, (1.5, 1.5, 0))
+    samples = []
+    for image in (PHOTO, blurred):
+        y = rgb_to_y(image)
+        down, across = np.abs(y[1:] - y[:-1]), np.abs(y[:, 1:] - y[:, :-1])
+        samples.append([*down.ravel(), *across.ravel()])
+    expected = scipy.stats.wasserstein_distance(*samples)
+    assert gradient_distance(PHOTO, blurred) == pytest.approx(expected)
+
+
+def test_gradients_are_compared_wherever_they_are():
+    assert gradient_distance(PHOTO, PHOTO[::-1, ::-1].copy()) == pytest.approx(0)
+    assert METRICS["gradient_distance"](PHOTO, PHOTO // 2) > 1
 
 
 @pytest.fixture
