@@ -71,7 +71,10 @@ def read_arguments(arguments):
 
     ship = commands.add_parser("ship", help="make a run's weights a shipped model")
     ship.add_argument("run", help="folder of a finished run")
-    ship.add_argument("name", help="the name it is loaded by")
+    ship.add_argument(
+        "name", help="the name it is loaded by; of several degradations, what stands "
+        "before the level: gray_denoise for gray_denoise_15, gray_denoise_25, ..."
+    )  # fmt: skip
     ship.add_argument("test_sets", nargs="+", help="folders that it is measured on")
     ship.add_argument("--data", required=True, help="in words: what it was trained on")
     add_measuring_arguments(ship)
@@ -139,8 +142,8 @@ def run_ship(options):
 
     metrics = chosen_metrics(options.metrics)
     what = options.run, options.name, options.test_sets, options.data
-    entry = ship(*what, options.degradation, metrics)
-    print(json.dumps(entry, indent=2))
+    entries = ship(*what, options.degradation, metrics)
+    print(f"shipped as {', '.join(entries)}")
 
 
 def main(arguments=None):

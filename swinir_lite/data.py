@@ -291,8 +291,8 @@ class Pixels:
 
 def luma(pixels):
     """uint8 (B, H, W, 3) -> uint8 (B, H, W, 1), exactly as Pillow's "L"."""
-    weights = torch.tensor([19595, 38470, 7471], device=pixels.device)
-    return ((pixels * weights).sum(-1, keepdim=True) + 0x8000 >> 16).byte()
+    red, green, blue = pixels.int().split(1, -1)
+    return (19595 * red + 38470 * green + 7471 * blue + 0x8000 >> 16).byte()
 
 
 class PatchSampler:

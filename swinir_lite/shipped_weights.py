@@ -34,21 +34,26 @@ def shipped_file(name):
     return path
 
 
-def add_to_manifest(name, entry, content):
-    """Put a model's file among the shipped ones, and its entry into the manifest.
+def add_to_manifest(file, content, entries):
+    """Put a file among the shipped ones, and its entries into the manifest.
+
+    Args:
+        file: its name.
+        content: its bytes.
+        entries: name -> entry, of every model that the file is: one network for
+            several levels of noise has a name for each.
 
     Raises:
         ValueError: for more than 2 MB.
     """
     if len(content) > MAX_BYTES:
-        size = f"{entry['file']} has {len(content)} bytes"
-        raise ValueError(f"{size}; at most {MAX_BYTES} ship")
+        raise ValueError(f"{file} has {len(content)} bytes; at most {MAX_BYTES} ship")
     WEIGHTS.mkdir(exist_ok=True)
     digest = hashlib.sha256(content).hexdigest()
-    models = shipped_models()
-    models[name] = {**entry, "bytes": len(content), "sha256": digest}
+    about = {"file": file, "bytes": len(content), "sha256": digest}
+    models = shipped_models() | {k: about | entry for k, entry in entries.items()}
     text = json.dumps(dict(sorted(models.items())), indent=2) + "\n"
-    for file, data in ((entry["file"], content), ("manifest.json", text.encode())):
-        partial = WEIGHTS / f"{file}.partial"
+    for path, data in ((file, content), ("manifest.json", text.encode())):
+        partial = WEIGHTS / f"{path}.partial"
         partial.write_bytes(data)
-        partial.replace(WEIGHTS / file)
+        partial.replace(WEIGHTS / path)

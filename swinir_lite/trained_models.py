@@ -111,38 +111,35 @@ def ship(run, name, test_sets, data, degradations=None, metrics=None):
         test_sets: folders to measure it on, beside the sample photographs.
         data: in words, what it was trained on.
         degradations: to measure it on, where they are not the training's: the
-            levels, say, of a model for a range of them.
+            levels, say, of a model for a range of them.  Each of several has a
+            name of its own, which ends with its level; they share the file.
         metrics: more measures, as for `evaluate`.
 
     Returns:
-        The manifest's entry; its results are named by set and, if there are
-        several degradations, by their options.
+        The manifest's entries by name; their results are named by test set.
     """
     model, config, state = load_run(run)
     start = next(r for r in read_log(Path(run) / "log.jsonl") if r["event"] == "start")
-    degradations, results = degradations or [config.degradation], {}
+    training = {
+        "data": data, "device": start["device"], "date": start["date"],
+        "processes": start["processes"], "minutes": round(state["seconds"] / 60, 2),
+        "iterations": state["step"], "seed": config.seed, "config": asdict(config),
+    }  # fmt: skip
+    degradations, entries = degradations or [config.degradation], {}
     with TemporaryDirectory() as temporary:
         path = Path(temporary) / f"{name}.safetensors"
         model, own = save_half(model, config, path)
         folders = [sample_photographs(temporary, config.scale), *test_sets]
         for degradation in degradations:
-            options = [f"{k} {v}" for k, v in degradation.items() if k != "name"]
-            label = ", ".join(options) if len(degradations) > 1 else ""
-            measured = evaluate_on(model, degradation, folders, metrics)
-            for test_set, scores in measured.items():
-                scores |= {"set": test_set, "degradation": degradation}
+            level = [str(v) for k, v in degradation.items() if k != "name"]
+            key = "_".join([name, *level]) if len(degradations) > 1 else name
+            results = evaluate_on(model, degradation, folders, metrics)
+            for scores in results.values():
                 del scores["images"]
-                results[f"{test_set} {label}".strip()] = scores
+            entries[key] = {
+                "variant": config.variant, "config": own, "degradation": degradation,
+                "losses": config.losses, "results": results, "training": training,
+            }  # fmt: skip
         content = path.read_bytes()
-    entry = {
-        "file": path.name, "variant": config.variant, "config": own,
-        "degradation": config.degradation, "losses": config.losses, "results": results,
-        "training": {
-            "data": data, "device": start["device"], "date": start["date"],
-            "processes": start["processes"],
-            "minutes": round(state["seconds"] / 60, 2), "iterations": state["step"],
-            "seed": config.seed, "config": asdict(config),
-        },
-    }  # fmt: skip
-    shipped_weights.add_to_manifest(name, entry, content)
-    return entry
+    shipped_weights.add_to_manifest(path.name, content, entries)
+    return entries

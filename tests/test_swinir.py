@@ -37,9 +37,22 @@ def tiny(**changes):
 def test_every_released_variant_has_its_parameter_count():
     counts = {}
     with torch.device("meta"):
-        for name, config in VARIANTS.items():
-            counts[name] = sum(p.numel() for p in SwinIR(config).parameters())
+        for name in PARAMETERS:
+            model = SwinIR(VARIANTS[name])
+            counts[name] = sum(p.numel() for p in model.parameters())
     assert counts == PARAMETERS
+
+
+def test_our_own_variants_are_of_the_lightweight_size():
+    own = VARIANTS.keys() - PARAMETERS.keys()
+    assert {"gray_denoise_50", "color_jpeg_10", "lightweight_real_world_x4_gan"} <= own
+    light = VARIANTS["lightweight_x2"]
+    size = {"dim": light.dim, "depths": light.depths, "num_heads": light.num_heads}
+    for name in own:
+        released, _, level = name.rpartition("_")
+        if not level.isdigit():
+            released = "lightweight_x4"
+        assert VARIANTS[name] == dataclasses.replace(VARIANTS[released], **size)
 
 
 @torch.no_grad()
