@@ -49,7 +49,7 @@ def scale_and_channels(model):
 
 
 def evaluate_on(model, degradation, folders, metrics=None):
-    """Measure a model on test sets and print a line for each.
+    """Measure a model on test sets, on a GPU if there is one; print a line for each.
 
     Args:
         degradation: {"name": ..., options}, as in a TrainConfig.
@@ -61,6 +61,7 @@ def evaluate_on(model, degradation, folders, metrics=None):
     """
     scale, channels = scale_and_channels(model)
     degrade, results = make_degradation(degradation, test=True), {}
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     if scale == 1 and degrade is None:
         raise ValueError("this model does not enlarge: say what it is to undo")
     channel = "gray" if channels == 1 else "Y" if scale > 1 else "RGB"
