@@ -262,7 +262,7 @@ class Criterion(nn.Module):
             for name, weight in self.weights.items()
         }
 
-    def update(self, restored, target, step):
+    def update(self, restored, target):
         """Train what the criterion itself learns; returns tensors to log."""
         if self.adversary is None:
             return {}

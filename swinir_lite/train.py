@@ -72,9 +72,12 @@ class Trainer:
         else:
             self.net = torch.compile(self.model) if cuda else self.model
         self.gradients, self.update = self.forward_backward, self.clip_and_update
-        if cuda and config.graph and "adversarial" not in config.losses:
-            self.gradients = Graphed(self.forward_backward)
-            self.update = Graphed(self.clip_and_update)
+        self.learn = self.criterion.update  # a discriminator, if there is one
+        if cuda and config.graph:
+            self.gradients = Graphed(self.gradients)
+            self.update = Graphed(self.update)
+            if "adversarial" in config.losses:
+                self.learn = Graphed(self.learn)
 
         self.step, self.seconds, self.total = 0, 0.0, config.steps or math.inf
         if self.state_file.exists():
@@ -137,7 +140,7 @@ class Trainer:
         decay = min(config.ema, (1 + step) / (10 + step))  # forgets the start sooner
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), self.params, 1 - decay)
-        learned = self.criterion.update(restored, hq, step)
+        learned = self.learn(restored, hq)
         values = {"loss": sum(terms.values()), "grad_norm": norm, **learned}
         if len(terms) > 1:
             values |= terms

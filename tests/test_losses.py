@@ -178,7 +178,7 @@ def test_criterion_gives_every_weighted_term(pair):
     torch.testing.assert_close(terms["l1"], 2 * l1_loss(*pair))
     torch.testing.assert_close(terms["charbonnier"], charbonnier_loss(*pair, 1e-6) / 2)
     assert not criterion.state_dict()
-    assert criterion.update(*pair, step=0) == {}
+    assert criterion.update(*pair) == {}
 
 
 @pytest.mark.parametrize("wrong", [{}, {"l3": 1.0}])
@@ -217,9 +217,7 @@ def test_the_discriminator_learns_to_tell_apart(pair):
     options = {"weight": 1.0, "dim": 4, "learning_rate": 2e-3}
     criterion = make_criterion({"adversarial": options})
     blurred = F.avg_pool2d(pair[0], 5, 1, 2)
-    history = [
-        criterion.update(blurred, pair[0], i)["discriminator"] for i in range(60)
-    ]
+    history = [criterion.update(blurred, pair[0])["discriminator"] for i in range(60)]
     assert history[-1] < 0.5 * history[0]
     judge = criterion.adversary.discriminator
     assert judge(pair[0]).mean() > 0 > judge(blurred).mean()
@@ -228,14 +226,14 @@ def test_the_discriminator_learns_to_tell_apart(pair):
 def test_a_resumed_adversary_goes_on_bit_by_bit(pair, tmp_path):
     torch.manual_seed(0)
     whole = make_criterion(GAN)
-    for step in range(2):
-        whole.update(*pair, step)
+    for _ in range(2):
+        whole.update(*pair)
     torch.save(whole.state_dict(), tmp_path / "state.pt")
     resumed = make_criterion(GAN)
     resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     for criterion in (whole, resumed):
         criterion(*pair)
-        criterion.update(*pair, step=2)
+        criterion.update(*pair)
     a, b = whole.state_dict(), resumed.state_dict()
     tensors = [key for key in a if torch.is_tensor(a[key])]
     assert len(tensors) > 20
@@ -251,7 +249,7 @@ def test_a_run_does_not_resume_with_other_losses():
 
 def test_a_state_from_a_gpu_goes_on_where_there_is_none(pair):
     whole = make_criterion(GAN)
-    whole.update(*pair, 0)
+    whole.update(*pair)
     state = copy.deepcopy(whole.state_dict())
     extra = state["adversary._extra_state"]
     for group in extra["optimizer"]["param_groups"]:
@@ -259,7 +257,7 @@ def test_a_state_from_a_gpu_goes_on_where_there_is_none(pair):
     resumed = make_criterion(GAN)
     resumed.load_state_dict(state)
     for criterion in (whole, resumed):
-        criterion.update(*pair, 1)
+        criterion.update(*pair)
     weights = [c.adversary.discriminator.last.weight for c in (whole, resumed)]
     assert torch.equal(*weights)
 
@@ -273,7 +271,7 @@ def test_accelerate_trains_the_same_discriminator(pair, precision):
         if prepared:
             AcceleratorState._reset_state(reset_partial_state=True)
             criterion.prepare(Accelerator(cpu=True, mixed_precision=precision))
-        criterion.update(*pair, step=0)
+        criterion.update(*pair)
         results.append(criterion.adversary.discriminator.last.weight)
     AcceleratorState._reset_state(reset_partial_state=True)
     assert torch.equal(*results)
