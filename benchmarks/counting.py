@@ -4,7 +4,8 @@ from torch import nn
 
 from swinir_lite import SwinIR, SwinIRConfig
 
-H200 = {"flops": 790e12, "bytes": 4.2e12}  # bfloat16 products; copies: both measured
+# Operations and bytes a second: bfloat16 products and copies, as measured on one
+H200 = {"flops": 790e12, "bytes": 4.2e12}
 
 
 def layers(config: SwinIRConfig) -> int:
@@ -72,9 +73,30 @@ def network_bytes(
     )
 
 
-def floor_ms(config: SwinIRConfig, height: int, width: int) -> dict[str, float]:
-    """Milliseconds that operations and bytes alone take on an H200."""
+def training_bytes(
+    config: SwinIRConfig, batch: int, side: int, element: int = 2
+) -> int:
+    """Of the layers in a training step: forward 11 times the features, backward 18.
+
+    Backward, attention reads qkv and a gradient and writes one of qkv (7); tail
+    reads x, mixed and a gradient and writes two (5); head reads x and the
+    gradients of qkv and of the residual and writes one (6).
+    """
+    tokens = batch * padded_pixels(config, side, side)
+    return layers(config) * 29 * tokens * config.dim * element
+
+
+def floor_ms(flops: float, bytes_moved: float, machine: dict = H200) -> dict:
+    """Milliseconds that operations and bytes alone take on a machine."""
     return {
-        "operations": 1000 * network_flops(config, height, width) / H200["flops"],
-        "bytes": 1000 * network_bytes(config, height, width) / H200["bytes"],
+        "operations": round(1000 * flops / machine["flops"], 3),
+        "bytes": round(1000 * bytes_moved / machine["bytes"], 3),
     }
+
+
+def counts(config: SwinIRConfig, height: int, width: int, machine: dict = H200):
+    """Operations and bytes of one forward pass, and the floors they set."""
+    flops = network_flops(config, height, width)
+    bytes_moved = network_bytes(config, height, width)
+    floor = floor_ms(flops, bytes_moved, machine)
+    return {"flops": flops, "bytes": bytes_moved, "floor_ms": floor}

@@ -1,14 +1,19 @@
 """Time, memory and agreement of functions that compute the same thing."""
 
 import datetime
+import gc
 import os
 import platform
 import statistics
 import time
+import traceback
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+LOW = torch.bfloat16
+SHORT_MS = 100.0
 
 
 def environment(device: torch.device) -> dict:
@@ -65,12 +70,18 @@ def time_in_turn(
 ) -> dict[str, dict]:
     """Median milliseconds of each function, all called in turn in every round.
 
-    What disturbs the machine then disturbs all of them.
+    What disturbs the machine then disturbs all of them. A short run on a GPU is
+    called once more before it is timed: the slow ones leave the GPU waiting for
+    its host, and its clock falls.
     """
     times = {name: [] for name in functions}
+    shortest = dict.fromkeys(functions, float("inf"))
     for i in range(-warmup, repeats):
         for name, function in functions.items():
+            if device.type == "cuda" and shortest[name] < SHORT_MS:
+                function()
             duration = milliseconds(function, device)
+            shortest[name] = min(shortest[name], duration)
             if i >= 0:
                 times[name].append(duration)
     return {
@@ -100,3 +111,79 @@ def difference(output: Tensor, reference: Tensor) -> dict[str, float]:
         "relative": float(error.norm() / reference.double().norm()),
         "largest": float(error.abs().max()),
     }
+
+
+def without_gradients(function, *inputs, autocast=False):
+    def run():
+        with torch.no_grad(), torch.autocast(inputs[0].device.type, LOW, autocast):
+            return function(*inputs)
+
+    return run
+
+
+def compare(
+    runs: dict[str, Callable[[], Tensor]],
+    device: torch.device,
+    repeats: int = 20,
+    reference: str | None = None,
+) -> dict[str, dict]:
+    """Differences from a reference, peak memory on a GPU, and times in turn."""
+    results = {name: {} for name in runs}
+    expected = runs[reference]() if reference else None
+    for name, run in runs.items():
+        output = run()  # and all that a first call sets up
+        if expected is not None and name != reference:
+            results[name]["difference"] = difference(output, expected)
+    del expected, output
+    if device.type == "cuda":
+        for name, run in runs.items():
+            results[name]["peak_gib"] = peak_gpu_memory(run)
+    for name, measured in time_in_turn(runs, device, repeats).items():
+        results[name] |= measured
+        print(f"  {name:40} {measured['median_ms']:9.2f} ms", flush=True)
+    return results
+
+
+def kernels(run: Callable[[], object], count: int = 14) -> dict:
+    """Where a run's time on the GPU goes: milliseconds and launches by kernel."""
+    for _ in range(6):  # compiled, packed and recorded as a graph by then
+        run()
+    torch.cuda.synchronize()
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profiler:
+        run()
+        torch.cuda.synchronize()
+    found = {}
+    for event in profiler.key_averages():
+        if not event.self_device_time_total:
+            continue
+        entry = found.setdefault(event.key[:80], {"ms": 0.0, "launches": 0})
+        entry["ms"] += event.self_device_time_total / 1000
+        entry["launches"] += event.count
+    ordered = sorted(found.items(), key=lambda item: -item[1]["ms"])
+    for _, entry in ordered:
+        entry["ms"] = round(entry["ms"], 3)
+    rest = [entry for _, entry in ordered[count:]]
+    return {
+        "busy_ms": round(sum(entry["ms"] for _, entry in ordered), 3),
+        "launches": sum(entry["launches"] for _, entry in ordered),
+        "kernels": dict(ordered[:count]),
+        "everything else": {
+            "ms": round(sum(entry["ms"] for entry in rest), 3),
+            "launches": sum(entry["launches"] for entry in rest),
+        },
+    }
+
+
+def run_section(section: Callable[[], dict], device: torch.device) -> dict:
+    """What a section measures, or what it raised."""
+    try:
+        result = section()
+    except Exception as error:
+        traceback.print_exc()
+        text = str(error)
+        result = {"error": {"type": type(error).__name__, "message": text[:1000]}}
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return result

@@ -82,6 +82,21 @@ def same_weights(official: nn.Module, config: SwinIRConfig) -> SwinIR:
     return model.to(device)
 
 
+def build_pair(
+    config: SwinIRConfig,
+    device: torch.device,
+    path: str | Path | None,
+    any_file: bool = False,
+) -> tuple[nn.Module | None, SwinIR]:
+    """The official network, if its file is given, and ours with its weights."""
+    torch.manual_seed(0)
+    if path is None:
+        return None, randomize(SwinIR(config)).eval().to(device)
+    official = build_official(load_official(path, any_file), config)
+    official = randomize(official).to(device)
+    return official, same_weights(official, config)
+
+
 def randomize(network: nn.Module, seed: int = 0) -> nn.Module:
     """Weights away from their initial zeros, so that every term counts."""
     generator = torch.Generator().manual_seed(seed)

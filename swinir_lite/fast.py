@@ -4,6 +4,7 @@
 parameters and the same function, computed with fewer bytes moved.
 """
 
+import functools
 import importlib.util
 import os
 from typing import NamedTuple
@@ -116,8 +117,11 @@ def _sdpa_attention(qkv, bias, window_size, shift):
         # CUDA's fused kernels want heads of a multiple of 8 channels.
         q, k, v = (F.pad(t, (0, -head_dim % 8)) for t in (q, k, v))
     bias = bias.expand(*q.shape[:3], *bias.shape[-2:])
-    out = F.scaled_dot_product_attention(q, k, v, bias, scale=head_dim**-0.5)
-    return _from_windows(out[..., :head_dim], height, width, shift)
+    # ... and four axes
+    flat = (t.flatten(0, 1) for t in (q, k, v, bias))
+    out = F.scaled_dot_product_attention(*flat, scale=head_dim**-0.5)
+    out = out.unflatten(0, q.shape[:2])[..., :head_dim]
+    return _from_windows(out, height, width, shift)
 
 
 def window_attention(qkv, bias, window_size, shift, backend):
@@ -139,6 +143,15 @@ def swin_layer(x, bias, weights, window_size, shift, backend):
     x = x + F.linear(h, *proj)
     h = F.linear(F.layer_norm(x, channels, *norm2), *fc1)
     return x + F.linear(F.gelu(h), *fc2)
+
+
+@functools.cache
+def compiled_layer():
+    """``swin_layer`` under ``torch.compile``: once for all layers, weights and sizes.
+
+    More often only where the shape of the code differs: with and without a shift.
+    """
+    return torch.compile(swin_layer, dynamic=True)
 
 
 def _pair(module):
@@ -194,11 +207,13 @@ class FastSwinIR(nn.Module):
         model: SwinIR,
         attention: str | None = None,
         dtype: torch.dtype | None = None,
+        compiled: bool = False,
     ):
         super().__init__()
         self.model = model
         self.attention = attention
         self.dtype = dtype
+        self.compiled = compiled
         self.inference = None
 
     pad = staticmethod(pad_to_multiple)
@@ -242,8 +257,12 @@ class FastSwinIR(nn.Module):
         """All RSTBs, by PyTorch's operations around the attention."""
         # Strips change tensors in place, which neither gradients nor exporters follow
         in_place = backend == "reference" and not (
-            x.is_cuda or torch.is_grad_enabled() or torch.compiler.is_compiling()
+            self.compiled
+            or x.is_cuda
+            or torch.is_grad_enabled()
+            or torch.compiler.is_compiling()
         )
+        layer_function = compiled_layer() if self.compiled else swin_layer
         for block in self.model.blocks:
             residual = x
             x = x.clone() if in_place else x
@@ -251,7 +270,7 @@ class FastSwinIR(nn.Module):
                 if in_place:
                     swin_layer_(x, layer, layer.attn.relative_position_bias())
                     continue
-                x = swin_layer(
+                x = layer_function(
                     x, layer.attn.relative_position_bias(), _layer_weights(layer),
                     layer.window_size, layer.shift, backend,
                 )  # fmt: skip
@@ -261,7 +280,7 @@ class FastSwinIR(nn.Module):
     def deep_features(self, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
         model = self.model
         # In float32 fused layers are no faster than cuBLAS.
-        fused = backend == "triton" and dtype != torch.float32
+        fused = backend == "triton" and dtype != torch.float32 and not self.compiled
         if fused and model.config.dim < 64 and len(set(model.config.num_heads)) == 1:
             x = self.fused_blocks(self.norm(model.norm_in, x, backend, dtype))
         else:
@@ -297,7 +316,7 @@ class FastSwinIR(nn.Module):
 
     def _prepared(self, x: Tensor, dtype: torch.dtype) -> bool:
         """Whether the packed forward pass serves this call."""
-        if torch.is_grad_enabled() or dtype == torch.float32:
+        if self.compiled or torch.is_grad_enabled() or dtype == torch.float32:
             return False
         from .cuda_inference import MAX_CHANNELS
 
@@ -313,7 +332,10 @@ class FastSwinIR(nn.Module):
 
 
 def fast(
-    model: SwinIR, attention: str | None = None, dtype: torch.dtype | None = None
+    model: SwinIR,
+    attention: str | None = None,
+    dtype: torch.dtype | None = None,
+    compiled: bool = False,
 ) -> FastSwinIR:
     """Wrap a model of chapter 8 in its fast path (chapter 13).
 
@@ -322,5 +344,7 @@ def fast(
         attention: backend to insist on; see ``attention_backend``.
         dtype: type of matrix products, ``torch.bfloat16`` for speed; None
             follows autocast, and without it the model's own type.
+        compiled: run the layers through ``torch.compile``, around the attention,
+            in place of this project's fused layers. Meant for wide models.
     """
-    return FastSwinIR(model, attention, dtype)
+    return FastSwinIR(model, attention, dtype, compiled)
