@@ -1,8 +1,8 @@
 """SwinIR's configurations by readable names (chapter 8).
 
-The authors released all but those that end with a level, of noise or JPEG quality,
-and `lightweight_real_world_*`: these are our own, of the lightweight size.  Weights
-that ship with the package have the names of their configurations.
+RELEASED holds the authors' models, VARIANTS also our own, which are of the
+lightweight size.  Weights that ship with the package have the names of their
+configurations.
 """
 
 from dataclasses import replace
@@ -16,14 +16,8 @@ CLASSICAL = {**MEDIUM, "upsampler": "pixelshuffle"}
 REAL_WORLD = {"upsampler": "nearest+conv"}
 RESTORATION = {**MEDIUM, "scale": 1, "upsampler": "none"}
 JPEG = {**RESTORATION, "window_size": 7, "img_range": 255.0}
-LEVELS = {  # the noise's sigma, or JPEG's quality, that a task is measured at
-    "gray_denoise": (15, 25, 50),
-    "color_denoise": (15, 25, 50),
-    "gray_jpeg": (10, 20, 30, 40),
-    "color_jpeg": (10, 20, 30, 40),
-}
 
-VARIANTS = {
+RELEASED = {
     "classical_x2": SwinIRConfig(**CLASSICAL, scale=2),
     "classical_x3": SwinIRConfig(**CLASSICAL, scale=3),
     "classical_x4": SwinIRConfig(**CLASSICAL, scale=4),
@@ -41,11 +35,18 @@ VARIANTS = {
     "gray_jpeg": SwinIRConfig(**JPEG, in_channels=1),
     "color_jpeg": SwinIRConfig(**JPEG),
 }
-VARIANTS |= {
-    f"{task}_{level}": replace(VARIANTS[task], **LIGHTWEIGHT)
+LEVELS = {  # the noise's sigma, or JPEG's quality, that a task is measured at
+    "gray_denoise": (15, 25, 50),
+    "color_denoise": (15, 25, 50),
+    "gray_jpeg": (10, 20, 30, 40),
+    "color_jpeg": (10, 20, 30, 40),
+}
+
+VARIANTS = RELEASED | {
+    f"{task}_{level}": replace(RELEASED[task], **LIGHTWEIGHT)
     for task, levels in LEVELS.items()
     for level in levels
 }
 # With the smaller head of lightweight_x4: nearest+conv would not ship in 2 MB
 for name in ("lightweight_real_world_x4", "lightweight_real_world_x4_gan"):
-    VARIANTS[name] = VARIANTS["lightweight_x4"]
+    VARIANTS[name] = RELEASED["lightweight_x4"]
