@@ -7,16 +7,150 @@ import argparse
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from swinir_lite import VARIANTS
 
 from .counting import H200, network_bytes, network_flops
 
+RESULTS = Path(__file__).parent / "results"
+
+
+class Goal(NamedTuple):
+    """What a run was to reach: at most, or at least for a rate."""
+
+    what: str
+    section: str
+    run: str
+    official: str | None
+    must: float
+    aim: float
+
+
+LIGHT, CLASSICAL = "lightweight_x2 360x640", "classical_x4 360x640"
+TRAINING, BEST = "training lightweight_x2", "ours bfloat16, CUDA graph"
+GPU_GOALS = [
+    Goal("lightweight x2, 360x640", LIGHT, "ours bfloat16", "official float32", 15, 6),
+    Goal("classical x4, 360x640", CLASSICAL, "ours bfloat16", "official float32",
+         45, 25),
+    Goal("training step, lightweight x2, batch 64 of 64x64", TRAINING, BEST,
+         "official float32", 35, 20),
+]  # fmt: skip
+MEMORY_GOAL = Goal("its peak memory", TRAINING, BEST, "official float32", 9, 5)
+PSNR_GOAL = (0.01, 0.003)
+
+
+def load(device: str) -> dict:
+    """Committed results: ``cpu``, or the GPU's name in lower case."""
+    return json.loads((RESULTS / f"{device}.json").read_text())
+
 
 def is_timing(section: object) -> bool:
-    return isinstance(section, dict) and all(
-        isinstance(run, dict) and "median_ms" in run for run in section.values()
+    return (
+        isinstance(section, dict)
+        and bool(section)
+        and all(isinstance(r, dict) and "median_ms" in r for r in section.values())
     )
+
+
+def verdict(value: float, must: float, aim: float) -> str:
+    if value <= aim:
+        return "aim reached"
+    return "reached, short of the aim" if value <= must else "**missed**"
+
+
+def row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def gpu_goals(results: dict) -> str:
+    """What was to be reached on the GPU, and what was measured, missed or not."""
+    found = results["results"]
+    lines = [row("one GPU", "official", "ours", "times", "must", "aim", ""),
+             "|---|--:|--:|--:|--:|--:|---|"]  # fmt: skip
+    for goal in GPU_GOALS:
+        if "error" in found[goal.section]:
+            lines.append(row(goal.what, "", "failed", "", goal.must, goal.aim, ""))
+            continue
+        official = found[goal.section][goal.official]["median_ms"]
+        ours = found[goal.section][goal.run]["median_ms"]
+        lines.append(row(
+            goal.what, f"{official:.1f} ms", f"{ours:.2f} ms",
+            f"{official / ours:.1f}", f"{goal.must} ms", f"{goal.aim} ms",
+            verdict(ours, goal.must, goal.aim),
+        ))  # fmt: skip
+    training = found[TRAINING]
+    if "error" not in training:
+        official, ours = (
+            training[run]["peak_gib"] for run in (MEMORY_GOAL.official, BEST)
+        )
+        lines.append(row(
+            MEMORY_GOAL.what, f"{official:.1f} GiB", f"{ours:.2f} GiB",
+            f"{official / ours:.1f}", f"{MEMORY_GOAL.must} GiB",
+            f"{MEMORY_GOAL.aim} GiB",
+            verdict(ours, MEMORY_GOAL.must, MEMORY_GOAL.aim),
+        ))  # fmt: skip
+    if "psnr" in found.get("set5", {}).get("bfloat16", {}):
+        change = found["set5"]["bfloat16"]["psnr"] - found["set5"]["float32"]["psnr"]
+        must, aim = PSNR_GOAL
+        lines.append(row(
+            "PSNR on Set5, bfloat16 against float32", "", f"{change:+.4f} dB", "",
+            f"{must} dB", f"{aim} dB", verdict(abs(change), must, aim),
+        ))  # fmt: skip
+    growth = found.get("growth lightweight_x2", {})
+    if is_timing(growth):
+        low, high = (growth[f"{side}x{side}"]["ns_per_pixel"] for side in (512, 2048))
+        change = 100 * (high / low - 1)
+        lines.append(row(
+            "time a pixel, 2048x2048 against 512x512", "", f"{change:+.1f}%", "",
+            "10%", "", "reached" if abs(change) <= 10 else "**missed**",
+        ))  # fmt: skip
+    return "\n".join(lines)
+
+
+def cpu_goals(results: dict) -> str:
+    """The same on a CPU."""
+    found = results["results"]
+    speed = found["lightweight_x2 128x128"]
+    memory = found["memory lightweight_x2 512x512"]
+    official, ours = (speed[f"{n} float32"]["median_ms"] for n in ("official", "ours"))
+    before, after = (memory[name]["added_mib"] for name in ("official", "ours"))
+    threads = results["environment"]["threads"]
+    named = f"{threads} thread" + ("s" if threads > 1 else "")
+    lines = [row(f"CPU, {named}", "official", "ours", "times", "must", "aim", ""),
+             "|---|--:|--:|--:|--:|--:|---|"]  # fmt: skip
+    lines.append(row(
+        "lightweight x2, 128x128", f"{official:.0f} ms", f"{ours:.0f} ms",
+        f"{official / ours:.2f}", 2.2, 3, verdict(ours / official, 1 / 2.2, 1 / 3),
+    ))  # fmt: skip
+    lines.append(row(
+        "its memory at 512x512", f"{before:.0f} MiB", f"{after:.0f} MiB",
+        f"{before / after:.1f}", 2, 4, verdict(after / before, 1 / 2, 1 / 4),
+    ))  # fmt: skip
+    return "\n".join(lines)
+
+
+def short_name(kernel: str) -> str:
+    """A kernel's name without its templates and arguments."""
+    return re.sub(r"^void |[<(].*", "", kernel).replace("at::native::", "")[:60]
+
+
+def profile_table(profile: dict, total_ms: float | None = None) -> str:
+    """One profile: kernels by time, what is left, and how long the GPU was busy."""
+    entries = {}
+    for kernel, entry in profile["kernels"].items():
+        known = entries.setdefault(short_name(kernel), {"ms": 0.0, "launches": 0})
+        known["ms"] += entry["ms"]
+        known["launches"] += entry["launches"]
+    entries["everything else"] = profile["everything else"]
+    lines = [row("kernel", "launches", "ms"), "|---|--:|--:|"]
+    for name, entry in entries.items():
+        lines.append(row(f"`{name}`", entry["launches"], f"{entry['ms']:.2f}"))
+    busy = f"**{profile['busy_ms']:.2f}**"
+    lines.append(row("**GPU busy**", f"**{profile['launches']}**", busy))
+    if total_ms:
+        lines.append(row("whole run, by the clock", "", f"{total_ms:.2f}"))
+    return "\n".join(lines)
 
 
 def number(value: float | None, digits: int) -> str:
@@ -57,6 +191,9 @@ def tables(results: dict) -> str:
     for name, section in results["results"].items():
         if is_timing(section):
             parts.append(table(name, section))
+        elif "error" in section:
+            error = section["error"]
+            parts.append(f"{name} failed: {error['type']}: {error['message']}")
         elif name.startswith("memory"):
             rows = [f"| {run} | {m['added_mib']:,.0f} |" for run, m in section.items()]
             parts.append("\n".join([f"| {name} | MiB |", "|---|--:|", *rows]))

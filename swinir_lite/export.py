@@ -42,7 +42,7 @@ def export_program(model: SwinIR, batch: int | None = 1) -> ExportedProgram:
 
     The program computes what ``model(image)`` does, in float32 on a CPU, for a
     fixed number of images, or for any above one if ``batch`` is None. PyTorch
-    lets the program refuse images of a single window.
+    lets the program refuse images that are a single window wide; ONNX takes them.
     """
     network = ExportableSwinIR(model.float().cpu().eval())
     side = 2 * model.config.window_size + 1  # two windows and a part of one

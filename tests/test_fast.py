@@ -1,9 +1,12 @@
+import sys
+
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from swinir_lite import SwinIR, SwinIRConfig
 from swinir_lite.cpu_inference import swin_layer_
-from swinir_lite.fast import attention_backend, fast
+from swinir_lite.fast import attention_backend, fast, swin_layer
 
 TINY = {"dim": 12, "depths": (2, 1), "num_heads": (2, 3), "window_size": 4}
 VARIANTS = [
@@ -119,3 +122,18 @@ def test_a_backend_that_cannot_run_is_refused_not_replaced(monkeypatch):
 def test_bad_images_are_refused_as_by_the_model(image, message):
     with pytest.raises(ValueError, match=message):
         fast(tiny())(image)
+
+
+def test_one_compilation_serves_all_layers_and_sizes(monkeypatch):
+    counter = CompileCounter()
+    compiled = torch.compile(swin_layer, backend=counter, dynamic=True)
+    monkeypatch.setattr(
+        sys.modules["swinir_lite.fast"], "compiled_layer", lambda: compiled
+    )
+    model = tiny(depths=(2,), num_heads=(2,))
+    network = fast(model, compiled=True)
+    with torch.no_grad():
+        for height, width in [(20, 28), (40, 44), (31, 17)]:
+            image = torch.rand(1, 3, height, width)
+            assert distance(network(image), model(image)) < 1e-5
+    assert counter.frame_count == 2  # shifted or not
