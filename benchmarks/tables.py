@@ -115,8 +115,7 @@ def cpu_goals(results: dict) -> str:
     memory = found["memory lightweight_x2 512x512"]
     official, ours = (speed[f"{n} float32"]["median_ms"] for n in ("official", "ours"))
     before, after = (memory[name]["added_mib"] for name in ("official", "ours"))
-    threads = results["environment"]["threads"]
-    named = f"{threads} thread" + ("s" if threads > 1 else "")
+    named = threads(results["environment"])
     lines = [row(f"CPU, {named}", "official", "ours", "times", "must", "aim", ""),
              "|---|--:|--:|--:|--:|--:|---|"]  # fmt: skip
     lines.append(row(
@@ -178,8 +177,12 @@ def table(name: str, section: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
+def threads(found: dict) -> str:
+    return f"{found['threads']} thread" + ("s" if found["threads"] > 1 else "")
+
+
 def heading(found: dict) -> str:
-    machine = found.get("gpu") or f"{found['processor']}, {found['threads']} threads"
+    machine = found.get("gpu") or f"{found['processor']}, {threads(found)}"
     return f"{machine}; PyTorch {found['torch']}; {found['date']}"
 
 

@@ -1,7 +1,7 @@
 """Write the table of chapters into README.md and intro.md, and _toc.yml.
 
 All three are made from the notebooks that exist, their titles, and the run times
-that execute.py noted.
+that execute.py noted; README's tables of speed from benchmarks/results.
 
     python chapters/contents.py
 
@@ -12,6 +12,7 @@ engines and chats show.
 import json
 import math
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -78,12 +79,25 @@ def table(suffix):
     return "\n".join(rows)
 
 
-def with_table(text, suffix):
-    """Replace what stands between the two contents marks of a page."""
-    marks = "<!-- contents -->", "<!-- end of contents -->"
-    before, rest = text.split(marks[0])
-    after = rest.split(marks[1])[1]
-    return f"{before}{marks[0]}\n{table(suffix)}\n{marks[1]}{after}"
+def speed():
+    """What was to be reached in speed and memory, and what was measured."""
+    sys.path.insert(0, str(ROOT))
+    from benchmarks import tables
+
+    parts = []
+    for device, goals in (("h200", tables.gpu_goals), ("cpu", tables.cpu_goals)):
+        if (tables.RESULTS / f"{device}.json").exists():
+            results = tables.load(device)
+            heading = f"{tables.heading(results['environment'])}:"
+            parts += ["", heading, "", goals(results)]
+    return "\n".join(parts[1:])
+
+
+def between(text, mark, content):
+    """Replace what stands between a mark of a page and its end."""
+    before, rest = text.split(f"<!-- {mark} -->")
+    after = rest.split(f"<!-- end of {mark} -->")[1]
+    return f"{before}<!-- {mark} -->\n{content}\n<!-- end of {mark} -->{after}"
 
 
 def toc():
@@ -101,9 +115,11 @@ def toc():
 def pages():
     """What each generated file should hold: {path: text}."""
     readme, intro = ROOT / "README.md", ROOT / "intro.md"
+    chapter_table = table(".ipynb")
+    front = between(readme.read_text(), "contents", chapter_table)
     return {
-        readme: with_table(readme.read_text(), ".ipynb"),
-        intro: with_table(intro.read_text(), ".ipynb"),
+        readme: between(front, "speed", speed()),
+        intro: between(intro.read_text(), "contents", chapter_table),
         ROOT / "_toc.yml": toc(),
     }
 

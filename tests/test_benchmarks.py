@@ -5,10 +5,16 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.counting import network_flops
-from benchmarks.measure import difference, time_in_turn
+from benchmarks.counting import layer_bytes, network_flops, padded_pixels
+from benchmarks.measure import difference, run_section, time_in_turn
 from benchmarks.official import load_official
-from benchmarks.tables import plot_roofline, roofline_points, tables
+from benchmarks.tables import (
+    gpu_goals,
+    plot_roofline,
+    profile_table,
+    roofline_points,
+    tables,
+)
 from swinir_lite import SwinIR, SwinIRConfig
 
 TINY = {"dim": 8, "depths": (2,), "num_heads": (2,), "window_size": 4}
@@ -72,3 +78,69 @@ def test_tables_and_roofline_hold_every_run():
     plot_roofline(RESULTS, axes)
     assert len(axes.lines) == 3  # the roof and two runs
     plt.close(figure)
+
+
+def gpu_results(light=5.0, training=21.0):
+    def runs(ms):
+        return {"median_ms": ms, "peak_gib": 4.0}
+
+    sections = {
+        "lightweight_x2 360x640": {
+            "official float32": runs(500.0),
+            "ours bfloat16": runs(light),
+        },
+        "classical_x4 360x640": {
+            "official float32": runs(800.0),
+            "ours bfloat16": runs(46.0),
+        },
+        "training lightweight_x2": {
+            "official float32": runs(200.0),
+            "ours bfloat16, CUDA graph": runs(training),
+        },
+        "set5": {"float32": {"psnr": 38.0}, "bfloat16": {"psnr": 37.995}},
+        "growth lightweight_x2": {
+            "512x512": {"median_ms": 6.0, "ns_per_pixel": 20.0},
+            "2048x2048": {"median_ms": 100.0, "ns_per_pixel": 22.5},
+        },
+    }
+    return {"environment": {"gpu": "some GPU"}, "results": sections}
+
+
+def test_goals_say_what_was_missed():
+    lines = gpu_goals(gpu_results()).splitlines()[2:]
+    verdicts = [line.split("|")[-2].strip() for line in lines]
+    short = "reached, short of the aim"
+    assert verdicts == [
+        "aim reached", "**missed**", short, "aim reached", short, "**missed**",
+    ]  # fmt: skip
+    assert "| 500.0 ms | 5.00 ms | 100.0 |" in lines[0]
+
+
+def test_a_failed_section_is_recorded_and_shown():
+    def fails():
+        raise RuntimeError("out of memory")
+
+    found = gpu_results()
+    section = run_section(fails, torch.device("cpu"))
+    assert section == {"error": {"type": "RuntimeError", "message": "out of memory"}}
+    found["results"]["lightweight_x2 360x640"] = section
+    assert "failed" in gpu_goals(found).splitlines()[2]
+
+
+def test_profile_adds_kernels_of_one_name():
+    entry = {"ms": 1.25, "launches": 2}
+    kernels = {"void at::native::add<1>(x)": entry, "void at::native::add<2>(x)": entry}
+    profile = {"kernels": kernels, "everything else": entry, "busy_ms": 3.75}
+    text = profile_table({**profile, "launches": 6}, total_ms=5.0)
+    assert "| `add` | 4 | 2.50 |" in text
+    assert "| **GPU busy** | **6** | **3.75** |" in text
+
+
+def test_the_fused_layer_moves_what_its_three_kernels_read_and_write():
+    config = SwinIRConfig(**TINY)
+    x, mixed, qkv = 1, 1, 3  # in units of the features
+    head, attention, tail = x + qkv, qkv + mixed, x + mixed + x
+    tokens = padded_pixels(config, 9, 5)
+    assert tokens == 12 * 8
+    unit = tokens * config.dim * 2
+    assert layer_bytes(config, tokens) == (head + attention + tail) * unit
