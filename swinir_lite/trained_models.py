@@ -12,6 +12,8 @@ from . import shipped_weights
 from .checkpoint import load_model, save_model
 from .convolutional_baseline import ResidualCNN
 from .evaluate import evaluate, read_test_set, summary
+from .fast import fast
+from .swinir import SwinIR
 from .training_config import load_config
 from .training_log import read_log
 from .training_setup import make_degradation
@@ -65,10 +67,11 @@ def evaluate_on(model, degradation, folders, metrics=None):
     if scale == 1 and degrade is None:
         raise ValueError("this model does not enlarge: say what it is to undo")
     channel = "gray" if channels == 1 else "Y" if scale > 1 else "RGB"
+    network = fast(model) if isinstance(model, SwinIR) else model
     for folder in map(Path, folders):
         pairs = read_test_set(folder, scale, channels, degrade)
         border = scale if scale > 1 else 0
-        scores = evaluate(model, pairs, border, channel, metrics)
+        scores = evaluate(network, pairs, border, channel, metrics)
         results[folder.name] = scores
         print(summary(folder.name, scores))
     return results
