@@ -8,6 +8,7 @@ import statistics
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -121,6 +122,17 @@ def without_gradients(function, *inputs, autocast=False):
     return run
 
 
+@contextmanager
+def exact_convolutions():
+    """No TF32, three digits, to which PyTorch lets cuDNN round float32 by default."""
+    allowed = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = allowed
+
+
 def compare(
     runs: dict[str, Callable[[], Tensor]],
     device: torch.device,
@@ -129,11 +141,12 @@ def compare(
 ) -> dict[str, dict]:
     """Differences from a reference, peak memory on a GPU, and times in turn."""
     results = {name: {} for name in runs}
-    expected = runs[reference]() if reference else None
-    for name, run in runs.items():
-        output = run()  # and all that a first call sets up
-        if expected is not None and name != reference:
-            results[name]["difference"] = difference(output, expected)
+    with exact_convolutions():
+        expected = runs[reference]() if reference else None
+        for name, run in runs.items():
+            output = run()  # and all that a first call sets up
+            if expected is not None and name != reference:
+                results[name]["difference"] = difference(output, expected)
     del expected, output
     if device.type == "cuda":
         for name, run in runs.items():

@@ -6,7 +6,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.counting import layer_bytes, network_flops, padded_pixels
-from benchmarks.measure import difference, run_section, time_in_turn
+from benchmarks.measure import compare, difference, run_section, time_in_turn
 from benchmarks.official import load_official
 from benchmarks.tables import (
     gpu_goals,
@@ -96,6 +96,7 @@ def gpu_results(light=5.0, training=21.0):
         "training lightweight_x2": {
             "official float32": runs(200.0),
             "ours bfloat16, CUDA graph": runs(training),
+            "ours bfloat16, no graph": runs(training),
         },
         "set5": {"float32": {"psnr": 38.0}, "bfloat16": {"psnr": 37.995}},
         "growth lightweight_x2": {
@@ -103,7 +104,8 @@ def gpu_results(light=5.0, training=21.0):
             "2048x2048": {"median_ms": 100.0, "ns_per_pixel": 22.5},
         },
     }
-    return {"environment": {"gpu": "some GPU"}, "results": sections}
+    machine = {"gpu": "some GPU", "torch": "2.0", "date": "today"}
+    return {"environment": machine, "results": sections}
 
 
 def test_goals_say_what_was_missed():
@@ -116,15 +118,40 @@ def test_goals_say_what_was_missed():
     assert "| 500.0 ms | 5.00 ms | 100.0 |" in lines[0]
 
 
-def test_a_failed_section_is_recorded_and_shown():
+def test_a_failed_section_is_recorded_and_replaced_by_an_earlier_one():
     def fails():
         raise RuntimeError("out of memory")
 
-    found = gpu_results()
+    found, earlier = gpu_results(), gpu_results(light=7.0)
     section = run_section(fails, torch.device("cpu"))
     assert section == {"error": {"type": "RuntimeError", "message": "out of memory"}}
     found["results"]["lightweight_x2 360x640"] = section
-    assert "failed" in gpu_goals(found).splitlines()[2]
+    assert "not measured yet" in gpu_goals(found).splitlines()[2]
+    earlier["environment"]["date"] = "yesterday"
+    text = gpu_goals(found, earlier)
+    assert "| 7.00 ms¹ |" in text.splitlines()[2]
+    assert "yesterday" in text.splitlines()[-1]
+
+
+def test_a_disturbed_run_is_neither_shown_nor_compared_with():
+    found = gpu_results()
+    runs = found["results"]["lightweight_x2 360x640"]
+    runs["official float32"]["disturbed"] = "busy"
+    assert "500" not in gpu_goals(found) + tables(found)
+    assert len([p for p in roofline_points(found) if "lightweight" in p[0]]) == 1
+
+
+def test_outputs_are_compared_without_tf32_and_timed_with_it():
+    seen = []
+
+    def run():
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return torch.ones(1)
+
+    found = compare({"a": run, "b": run}, torch.device("cpu"), 2, "a")
+    assert found["b"]["difference"]["largest"] == 0
+    assert seen[:3] == [False] * 3
+    assert all(seen[3:])
 
 
 def test_profile_adds_kernels_of_one_name():
