@@ -1,4 +1,4 @@
-"""python -m swinir_lite download | prepare | train | evaluate | profile | ship"""
+"""python -m swinir_lite restore | train | evaluate | download | ... (--help)"""
 
 import argparse
 import json
@@ -36,6 +36,13 @@ def chosen_metrics(names):
 def read_arguments(arguments):
     parser = argparse.ArgumentParser(prog="python -m swinir_lite")
     commands = parser.add_subparsers(dest="command", required=True)
+
+    restore = commands.add_parser("restore", help="restore pictures")
+    restore.add_argument(
+        "model", help="a shipped model's name, a file of weights, or a run's folder"
+    )
+    restore.add_argument("images", nargs="+", help="8-bit pictures")
+    restore.add_argument("--to", default="restored", help="folder for the PNG files")
 
     download = commands.add_parser("download", help="fetch data sets, checked")
     download.add_argument("names", nargs="*", help="div2k, set5, ...; none lists them")
@@ -79,6 +86,14 @@ def read_arguments(arguments):
     ship.add_argument("--data", required=True, help="in words: what it was trained on")
     add_measuring_arguments(ship)
     return parser.parse_args(arguments)
+
+
+def run_restore(options):
+    from .trained_models import load_trained, restore_files
+
+    model, _ = load_trained(options.model)
+    for path in restore_files(model, options.images, options.to):
+        print(path)
 
 
 def run_download(options):

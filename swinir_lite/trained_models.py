@@ -11,8 +11,10 @@ from safetensors.torch import save_file
 from . import shipped_weights
 from .checkpoint import load_model, save_model
 from .convolutional_baseline import ResidualCNN
-from .evaluate import evaluate, read_test_set, summary
+from .data import read_image
+from .evaluate import evaluate, read_test_set, restore, summary
 from .fast import fast
+from .image_restoration import to_image, to_tensor
 from .swinir import SwinIR
 from .training_config import load_config
 from .training_log import read_log
@@ -75,6 +77,39 @@ def evaluate_on(model, degradation, folders, metrics=None):
         results[folder.name] = scores
         print(summary(folder.name, scores))
     return results
+
+
+def restore_files(model, paths, folder):
+    """Restore pictures, on a GPU if there is one, and save them as PNG.
+
+    Args:
+        model: SwinIR or ResidualCNN; one for gray images makes them gray.
+        paths: files of 8-bit pictures.
+        folder: where the results go, under the pictures' names.
+
+    Yields:
+        The path of each result, once it is there.
+
+    Raises:
+        ValueError: for a file that is no picture, before anything is restored,
+            or if two pictures would have one name.
+    """
+    scale, channels = scale_and_channels(model)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    network = fast(model) if isinstance(model, SwinIR) else model
+    window_size = model.config.window_size if isinstance(model, SwinIR) else 0
+    targets = [Path(folder) / f"{Path(path).stem}.png" for path in paths]
+    if len(set(targets)) < len(targets):
+        raise ValueError("two of the pictures have the same name; restore them apart")
+    images = [read_image(path, channels) for path in paths]
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for image, target in zip(images, targets):
+        with torch.no_grad():
+            restored = restore(network, to_tensor(image), scale, window_size)
+        partial = target.with_suffix(".partial")
+        Image.fromarray(to_image(restored)).save(partial, "png")
+        partial.replace(target)
+        yield target
 
 
 def sample_photographs(folder, scale=2):

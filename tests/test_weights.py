@@ -2,12 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import swinir_lite
-from swinir_lite import VARIANTS, ResidualCNN, SwinIR, SwinIRConfig
+from swinir_lite import VARIANTS, ResidualCNN, SwinIR, SwinIRConfig, to_image, to_tensor
 from swinir_lite import shipped_weights as module
+from swinir_lite.__main__ import main
+from swinir_lite.data import read_image
+from swinir_lite.evaluate import restore
 from swinir_lite.shipped_weights import MAX_BYTES, WEIGHTS, shipped_models
 from swinir_lite.train import Trainer
 from swinir_lite.trained_models import (
@@ -62,6 +67,28 @@ def test_shipped_models_are_what_the_manifest_says(name):
     training = entry["training"]
     for key in ("data", "device", "minutes", "iterations", "seed"):
         assert training[key] is not None
+
+
+def test_pictures_are_restored_from_the_command_line(tmp_path, capsys):
+    folder = sample_photographs(tmp_path, 1)
+    picture = str(folder / "coffee.png")
+    main(["restore", "lightweight_x2", picture, "--to", str(tmp_path / "out")])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out/coffee.png")
+    with Image.open(tmp_path / "out/coffee.png") as image:
+        restored = np.array(image)
+    model, image = swinir_lite.load_model("lightweight_x2"), read_image(picture)
+    expected = to_image(restore(model, to_tensor(image), 2, 8))  # the reading path
+    assert restored.shape == (192, 192, 3)
+    assert np.abs(restored.astype(int) - expected).max() <= 1
+
+    wrong = tmp_path / "notes.txt"
+    wrong.write_text("no picture")
+    with pytest.raises(SystemExit, match=r"notes\.txt"):
+        main(["restore", "lightweight_x2", picture, str(wrong), "--to", str(wrong)])
+    with pytest.raises(SystemExit, match="same name"):
+        main(["restore", "gray_denoise_25", picture, picture])
+    with pytest.raises(SystemExit, match="no such"):
+        main(["restore", "no_model", picture])
 
 
 def test_every_file_of_weights_is_in_the_manifest():
