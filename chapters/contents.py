@@ -94,6 +94,30 @@ def speed():
     return "\n\n".join(parts)
 
 
+def scores(results):
+    """The PSNR of a model on its main test set, by name: (set, PSNR)."""
+    test_set = next(name for name in results if name != "samples")
+    return test_set, results[test_set]["psnr"]
+
+
+def models():
+    """What each shipped model reaches, beside the paper's on the same test set."""
+    manifest = ROOT / "swinir_lite/weights/manifest.json"
+    paper = json.loads((ROOT / "results/comparison.json").read_text())["paper"]
+    lines = [
+        "| `load_model(...)` | test set | PSNR in dB | the paper's | GPU minutes |",
+        "|---|---|--:|--:|--:|",
+    ]
+    for name, entry in json.loads(manifest.read_text()).items():
+        test_set, psnr = scores(entry["results"])
+        quoted = paper.get(name, {}).get(test_set, {}).get("psnr", "")
+        minutes = entry["training"]["minutes"]
+        lines.append(
+            f"| `{name}` | {test_set} | {psnr:.2f} | {quoted} | {minutes:.1f} |"
+        )
+    return "\n".join(lines)
+
+
 def between(text, mark, content):
     """Replace what stands between a mark of a page and its end."""
     before, rest = text.split(f"<!-- {mark} -->")
@@ -118,6 +142,7 @@ def pages():
     readme, intro = ROOT / "README.md", ROOT / "intro.md"
     chapter_table = table(".ipynb")
     front = between(readme.read_text(), "contents", chapter_table)
+    front = between(front, "models", models())
     return {
         readme: between(front, "speed", speed()),
         intro: between(intro.read_text(), "contents", chapter_table),
