@@ -8,7 +8,7 @@ BUGS = [
         cell_contains="def add_gaussian_noise(",
         replace="noise = noise[..., ::-1]",
         by="noise = noise[..., :]",
-        caught_by="assert np.allclose(add_gaussian_noise(face",
+        caught_by="assert torch.allclose(add_gaussian_noise(face",
     ),
     Bug(
         name="one noise level for a whole batch",
