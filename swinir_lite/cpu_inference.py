@@ -5,6 +5,8 @@ touches the next. What a strip needs then fits into the processor's cache, and
 the memory of a layer does not grow with the image.
 """
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,6 +31,14 @@ def write_rows(x: Tensor, top: int, rows: Tensor) -> None:
     x[:, : rows.shape[1] - kept] = rows[:, kept:]
 
 
+@cache
+def border_masks(window_size: int, shift: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The masks of windows at the right, at the bottom, and in the corner."""
+    side = 2 * window_size
+    _, beside, below, corner = attention_mask(side, side, window_size, shift)
+    return beside, below, corner
+
+
 def attend(layer: SwinTransformerLayer, x: Tensor, bias: Tensor, last: bool) -> Tensor:
     """Masked attention of the windows ``(B, rows, columns, N, C)`` of a strip.
 
@@ -41,18 +51,17 @@ def attend(layer: SwinTransformerLayer, x: Tensor, bias: Tensor, last: bool) -> 
     qkv = F.linear(x, attention.qkv.weight, attention.qkv.bias)
     qkv = qkv.unflatten(-1, (3, attention.num_heads, -1))
     q, k, v = qkv.flatten(0, 2).permute(2, 0, 3, 1, 4).flatten(1, 2)
-    scores = torch.bmm(q * attention.scale, k.transpose(1, 2))
-    scores = scores.view(*x.shape[:3], *bias.shape).add_(bias)
+    scores = bias.to(q.dtype).expand(*x.shape[:3], *bias.shape).contiguous()
     if layer.shift:
-        side = 2 * layer.window_size
-        masks = attention_mask(side, side, layer.window_size, layer.shift)
-        _, beside, below, corner = masks.to(scores.dtype)
+        beside, below, corner = border_masks(layer.window_size, layer.shift)
         above = scores[:, :-1] if last else scores
         above[:, :, -1] += beside
         if last:
             scores[:, -1, :-1] += below
             scores[:, -1, -1] += corner
-    weights = scores.softmax(-1).flatten(0, 3)
+    scores = scores.flatten(0, 3)
+    # Onto bias and mask, without a pass of their own
+    weights = scores.baddbmm_(q, k.transpose(1, 2), alpha=attention.scale).softmax(-1)
     mixed = torch.bmm(v.transpose(1, 2), weights.transpose(1, 2))
     mixed = mixed.view(*x.shape[:3], x.shape[-1], x.shape[-2]).transpose(3, 4)
     return F.linear(mixed, attention.proj.weight, attention.proj.bias)
@@ -68,12 +77,14 @@ def swin_layer_(x: Tensor, layer: SwinTransformerLayer, bias: Tensor) -> Tensor:
     rows = max(1, TOKENS_PER_STRIP // (batch * side * width))
     for top in range(0, height, rows * side):
         count = min(rows * side, height - top)
-        strip = read_rows(x, top + shift, count).roll(-shift, dims=2)
+        strip = read_rows(x, top + shift, count)
+        strip = strip.roll(-shift, dims=2) if shift else strip
         windows = strip.view(batch, count // side, side, width // side, side, channels)
         tokens = windows.transpose(2, 3).flatten(3, 4)
         normal = layer.norm1(tokens)
         tokens = tokens + attend(layer, normal, bias, last=top + count == height)
         tokens += layer.mlp(layer.norm2(tokens))
         windows = tokens.unflatten(3, (side, side)).transpose(2, 3)
-        write_rows(x, top + shift, windows.reshape(strip.shape).roll(shift, dims=2))
+        strip = windows.reshape(strip.shape)
+        write_rows(x, top + shift, strip.roll(shift, dims=2) if shift else strip)
     return x

@@ -11,6 +11,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("book")
 
+torch.set_num_threads(1)  # so that rounding does not depend on the machine
+
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
