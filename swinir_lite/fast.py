@@ -253,29 +253,32 @@ class FastSwinIR(nn.Module):
             x = residual + _conv(block.conv, x)
         return x
 
+    def strip_blocks(self, x: Tensor) -> Tensor:
+        """All RSTBs on a CPU, strip by strip and in place."""
+        for block in self.model.blocks:
+            residual, x = x, x.clone()
+            for layer in block.layers:
+                swin_layer_(x, layer, layer.attn.relative_position_bias())
+            x = residual + _conv(block.conv, x)
+        return x
+
     def composed_blocks(self, x: Tensor, backend: str) -> Tensor:
         """All RSTBs, by PyTorch's operations around the attention."""
-        # Strips change tensors in place, which neither gradients nor exporters follow
-        in_place = backend == "reference" and not (
-            self.compiled
-            or x.is_cuda
-            or torch.is_grad_enabled()
-            or torch.compiler.is_compiling()
-        )
         layer_function = compiled_layer() if self.compiled else swin_layer
         for block in self.model.blocks:
             residual = x
-            x = x.clone() if in_place else x
             for layer in block.layers:
-                if in_place:
-                    swin_layer_(x, layer, layer.attn.relative_position_bias())
-                    continue
                 x = layer_function(
                     x, layer.attn.relative_position_bias(), _layer_weights(layer),
                     layer.window_size, layer.shift, backend,
                 )  # fmt: skip
             x = residual + _conv(block.conv, x)
         return x
+
+    def _in_strips(self, x: Tensor, backend: str) -> bool:
+        """Whether tensors may change in place: not for gradients nor for exporters."""
+        followed = torch.is_grad_enabled() or torch.compiler.is_compiling()
+        return backend == "reference" and not (followed or self.compiled or x.is_cuda)
 
     def deep_features(self, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
         model = self.model
@@ -286,7 +289,10 @@ class FastSwinIR(nn.Module):
         else:
             stored = model.norm_in.weight.dtype
             x = self.norm(model.norm_in, x, backend, stored)
-            x = self.composed_blocks(x, backend)
+            if self._in_strips(x, backend):
+                x = self.strip_blocks(x)
+            else:
+                x = self.composed_blocks(x, backend)
         x = self.norm(model.norm_out, x, backend, dtype)
         return _conv(model.conv_after_body, x)
 

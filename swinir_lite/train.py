@@ -76,7 +76,8 @@ class Trainer:
         if cuda and config.graph:
             self.gradients = Graphed(self.gradients)
             self.update = Graphed(self.update)
-            if "adversarial" in config.losses:
+            alone = self.accelerator.num_processes == 1  # DDP's reduction stays outside
+            if alone and "adversarial" in config.losses:
                 self.learn = Graphed(self.learn)
 
         self.step, self.seconds, self.total = 0, 0.0, config.steps or math.inf

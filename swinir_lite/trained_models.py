@@ -92,7 +92,7 @@ def restore_files(model, paths, folder):
 
     Raises:
         ValueError: for a file that is no picture, before anything is restored,
-            or if two pictures would have one name.
+            or if two pictures would have one name, or one would be overwritten.
     """
     scale, channels = scale_and_channels(model)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -101,6 +101,9 @@ def restore_files(model, paths, folder):
     targets = [Path(folder) / f"{Path(path).stem}.png" for path in paths]
     if len(set(targets)) < len(targets):
         raise ValueError("two of the pictures have the same name; restore them apart")
+    for path, target in zip(paths, targets):
+        if target.resolve() == Path(path).resolve():
+            raise ValueError(f"{path} would be overwritten; choose another folder")
     images = [read_image(path, channels) for path in paths]
     Path(folder).mkdir(parents=True, exist_ok=True)
     for image, target in zip(images, targets):

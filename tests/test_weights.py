@@ -81,6 +81,11 @@ def test_pictures_are_restored_from_the_command_line(tmp_path, capsys):
     assert restored.shape == (192, 192, 3)
     assert np.abs(restored.astype(int) - expected).max() <= 1
 
+    before = (folder / "coffee.png").read_bytes()
+    with pytest.raises(SystemExit, match="would be overwritten"):
+        main(["restore", "lightweight_x2", picture, "--to", str(folder)])
+    assert (folder / "coffee.png").read_bytes() == before
+
     wrong = tmp_path / "notes.txt"
     wrong.write_text("no picture")
     with pytest.raises(SystemExit, match=r"notes\.txt"):
