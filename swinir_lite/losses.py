@@ -8,6 +8,7 @@ import warnings
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import parametrize
 
 from .discriminator import UNetDiscriminator
 
@@ -181,6 +182,19 @@ class Adversary(nn.Module):
 
 PIXEL_LOSSES = {"l1": l1_loss, "l2": l2_loss, "charbonnier": charbonnier_loss}
 TERMS = (*PIXEL_LOSSES, "perceptual", "feature_matching", "adversarial")
+OPTIONS = {"charbonnier": ["eps"], "adversarial": ["dim", "learning_rate"]}
+
+
+def weight_and_options(name, value):
+    """Read one entry of a configuration's losses; ValueError where it is wrong."""
+    options = dict(value) if isinstance(value, dict) else {"weight": value}
+    known = ["weight", *OPTIONS.get(name, [])]
+    if not options.keys() <= set(known):
+        raise ValueError(f"loss {name} takes {', '.join(known)}; got {value}")
+    weight = options.pop("weight", None)
+    if not isinstance(weight, (int, float)):
+        raise ValueError(f"loss {name} needs a number as its weight; got {value}")
+    return weight, options
 
 
 class Criterion(nn.Module):
@@ -193,10 +207,12 @@ class Criterion(nn.Module):
         in_channels: of the images, 1 or 3.
 
     Where VGG19's weights cannot be fetched, "perceptual" becomes
-    "feature_matching", with a warning; the terms' names tell which was used.
+    "feature_matching", whose weight it adds to, with a warning; the terms' names
+    tell which was used.
 
     Raises:
-        ValueError: for an unknown name, or features without a network for them.
+        ValueError: for an unknown name or option, a weight that is missing, or
+            features without a network for them.
 
     SwinIR's real-world models use l1 1, perceptual 1, adversarial 0.1: section
     4.2 of the paper, chapter 9.
@@ -207,11 +223,9 @@ class Criterion(nn.Module):
         if not losses or not losses.keys() <= set(TERMS):
             known = ", ".join(TERMS)
             raise ValueError(f"losses must be among {known}; got {list(losses)}")
-        self.options = {
-            name: dict(value) if isinstance(value, dict) else {"weight": value}
-            for name, value in losses.items()
-        }
-        self.weights = {name: o.pop("weight") for name, o in self.options.items()}
+        self.weights, self.options = {}, {}
+        for name, value in losses.items():
+            self.weights[name], self.options[name] = weight_and_options(name, value)
         self.vgg19 = self.adversary = None
         if "perceptual" in losses:
             self.find_features(in_channels)
@@ -235,7 +249,9 @@ class Criterion(nn.Module):
                 "matched instead, as the term feature_matching",
                 stacklevel=3,
             )
-            self.weights["feature_matching"] = self.weights.pop("perceptual")
+            weight = self.weights.pop("perceptual")
+            weight += self.weights.get("feature_matching", 0)
+            self.weights["feature_matching"] = weight
 
     def prepare(self, accelerator):
         """Let Accelerate wrap what this criterion trains; call after `.to(device)`."""
@@ -253,7 +269,8 @@ class Criterion(nn.Module):
         discriminator.requires_grad_(False)  # it learns in `update` alone
         if name == "adversarial":
             return adversarial_loss(discriminator(restored), real=True)
-        return feature_loss(discriminator.features, restored, target, [1 / 7] * 7)
+        with parametrize.cached():  # one turn of the spectral norm for both images
+            return feature_loss(discriminator.features, restored, target, [1 / 7] * 7)
 
     def forward(self, restored, target):
         """The weighted terms by name; the loss is their sum."""

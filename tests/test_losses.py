@@ -163,6 +163,13 @@ def test_without_vgg19_the_terms_say_that_features_are_matched(pair, monkeypatch
     assert criterion(*pair).keys() == {"feature_matching", "adversarial"}
 
 
+def test_without_vgg19_its_weight_adds_to_that_of_feature_matching(monkeypatch):
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", no_network)
+    with pytest.warns(UserWarning, match="no VGG19 weights"):
+        criterion = make_criterion({**GAN, "perceptual": 2.0})
+    assert criterion.weights == {"l1": 1.0, "feature_matching": 3.0, "adversarial": 0.1}
+
+
 def test_without_vgg19_and_discriminator_there_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", no_network)
     with (
@@ -185,6 +192,20 @@ def test_criterion_gives_every_weighted_term(pair):
 def test_unknown_losses_are_answered_with_the_known(wrong):
     with pytest.raises(ValueError, match="l1, l2, charbonnier, perceptual"):
         make_criterion(wrong)
+
+
+@pytest.mark.parametrize(
+    ("losses", "answer"),
+    [
+        ({"adversarial": {"dim": 4}}, r"adversarial needs a number .*\{'dim': 4\}"),
+        ({"l1": "high"}, "l1 needs a number as its weight; got high"),
+        ({"charbonnier": {"weight": 1, "epss": 1}}, "charbonnier takes weight, eps;"),
+        ({"l1": {"weight": 1, "eps": 1}}, "l1 takes weight;"),
+    ],
+)
+def test_wrong_options_are_refused_before_the_first_step(losses, answer):
+    with pytest.raises(ValueError, match=answer):
+        make_criterion(losses)
 
 
 def test_perceptual_needs_colour():
@@ -210,6 +231,11 @@ def test_adversarial_and_matching_terms_are_those_of_the_discriminator(pair):
     gaps = zip(judge.features(pair[0]), judge.features(pair[1]))
     expected = torch.stack([F.l1_loss(a, b) for a, b in gaps]).mean()
     torch.testing.assert_close(terms["feature_matching"], expected)
+
+
+def test_features_of_equal_images_match(pair):
+    criterion = make_criterion(GAN)  # in training mode, where spectral norm turns
+    assert criterion(pair[0], pair[0].clone())["feature_matching"] == 0
 
 
 def test_the_discriminator_learns_to_tell_apart(pair):
