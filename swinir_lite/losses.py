@@ -247,7 +247,7 @@ class Criterion(nn.Module):
             warnings.warn(
                 f"no VGG19 weights ({error}): the discriminator's features are "
                 "matched instead, as the term feature_matching",
-                stacklevel=3,
+                stacklevel=4,
             )
             weight = self.weights.pop("perceptual")
             weight += self.weights.get("feature_matching", 0)
