@@ -7,7 +7,9 @@ crop, the flips and the rotation, so nothing waits for the host.
 
 import hashlib
 import os
+import re
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -15,12 +17,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.ExifTags import Base
 
 from .image_restoration import imresize
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-DIV2K_VALIDATION = range(801, 901)  # the image numbers of DIV2K's validation set
+DIV2K_TRAINING = range(1, 801)  # the numbers of DIV2K's images
+DIV2K_VALIDATION = range(801, 901)
 
 
 class Photo(NamedTuple):
@@ -37,7 +41,10 @@ def find_images(folder):
     """All image files under a folder, sorted by path; ValueError if there are none."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no such folder of images: {folder}")
+        raise FileNotFoundError(
+            f"no such folder of images: {folder} "
+            "(python -m swinir_lite download div2k set5 fetches data sets into data)"
+        )
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     paths = [p for p in paths if not p.name.startswith(".")]
     if not paths:
@@ -45,24 +52,66 @@ def find_images(folder):
     return paths
 
 
-def read_image(path, channels=3):
-    """Decode an 8-bit gray or RGB image to uint8 (H, W, 3), or (H, W) for 1 channel.
+def check_format(image):
+    """Raise ValueError for an opened image that is not 8-bit RGB or gray."""
+    if image.mode not in ("RGB", "L"):
+        how = "convert it first, as by Pillow's image.convert('RGB')"
+        if image.mode[0] in "IF":
+            how = "scale its values to 8 bits first"
+        raise ValueError(f"mode {image.mode}, need 8-bit RGB or gray; {how}")
+    # Pillow turns compressed TIFF when it decodes, and other TIFF not
+    if image.format == "TIFF" and image.tag_v2.get(Base.Orientation, 1) != 1:
+        raise ValueError("a TIFF that is to be shown turned; save it upright first")
 
-    Gray becomes RGB by repetition, RGB becomes gray as Pillow's "L".
+
+@contextmanager
+def open_image(path):
+    """An image file, opened and checked, not yet decoded.
 
     Raises:
-        ValueError: for a file that cannot be decoded, 16 bits, alpha or CMYK.
+        ValueError: names the file and what is wrong with it: no image, 16 bits, a
+            palette, alpha, CMYK; or what goes wrong while it is open.
     """
     try:
         with Image.open(path) as image:
-            if image.mode not in ("RGB", "L"):
-                raise ValueError(f"mode {image.mode}, need 8-bit RGB or gray")
-            return np.array(image.convert("RGB" if channels == 3 else "L"))
+            check_format(image)
+            yield image
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def report(problems, what):
+def orientation(image):
+    """How an opened image lies, by EXIF: 1 is upright, 5 to 8 are on a side.
+
+    A PNG that says it behind its pixels counts as upright: only headers are read.
+    """
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    try:
+        return image.getexif().get(Base.Orientation, 1)
+    except SyntaxError:  # EXIF that cannot be read says nothing
+        return 1
+
+
+def read_image(path, channels=3):
+    """Decode an 8-bit gray or RGB image to uint8 (H, W, 3), or (H, W) for 1 channel.
+
+    It is turned upright as a camera's EXIF says.  Gray becomes RGB by repetition,
+    RGB becomes gray as Pillow's "L".  ValueError as `open_image`.
+    """
+    with open_image(path) as image:
+        upright = image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+        return np.array(upright.convert("RGB" if channels == 3 else "L"))
+
+
+def image_size(path):
+    """(height, width) of the upright image, from its header; see `open_image`."""
+    with open_image(path) as image:
+        on_side = orientation(image) in range(5, 9)
+        return image.size if on_side else image.size[::-1]
+
+
+def raise_if_any(problems, what):
     """Raise ValueError that names the problems, if there are any."""
     if problems:
         shown = "\n  ".join(str(p) for p in problems[:20])
@@ -70,29 +119,24 @@ def report(problems, what):
         raise ValueError(f"{len(problems)} {what}:\n  {shown}{more}")
 
 
-def image_size(path):
-    """(height, width) from the file's header; ValueError as `read_image`."""
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("RGB", "L"):
-                raise ValueError(f"mode {image.mode}, need 8-bit RGB or gray")
-            return image.height, image.width
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+def check_count(paths, folder, expected):
+    """Raise ValueError for too many or too few images to train on in a folder.
 
-
-def check_div2k_count(paths, expected):
-    """Raise ValueError if the training set also holds DIV2K's validation images."""
-    numbers = {int(p.stem) for p in paths if p.stem.isdigit()}
+    Too many are DIV2K's 0001 to 0900, of which the last hundred are for validation.
+    Other numbers than those are another data set's, as Flickr2K's 000001.
+    """
+    numbers = {int(p.stem) for p in paths if re.fullmatch(r"\d{4}", p.stem)}
     leaked = sorted(numbers & set(DIV2K_VALIDATION))
-    if leaked:
+    others = numbers - set(DIV2K_VALIDATION)
+    if leaked and others and others <= set(DIV2K_TRAINING):
         raise ValueError(
             f"{len(paths)} images where 800 are expected: {leaked[0]:04d} to "
             f"{leaked[-1]:04d} are DIV2K's validation images, not for training. "
             "Some archives (KAIR's DIV2K.tar) hold both; keep 0001 to 0800."
         )
     if expected and len(paths) != expected:
-        raise ValueError(f"{len(paths)} images where {expected} are expected")
+        found = f"{folder} holds {len(paths)} images"
+        raise ValueError(f"{found} where {expected} are expected")
 
 
 def find_photos(folder, scale=1, patch=1, expected=0):
@@ -115,15 +159,16 @@ def find_photos(folder, scale=1, patch=1, expected=0):
     folder = Path(folder)
     hr = folder / "DIV2K_train_HR"
     lr = folder / "DIV2K_train_LR_bicubic" / f"X{scale}"
-    paths = find_images(hr if hr.is_dir() else folder)
-    check_div2k_count(paths, expected)
+    hr_folder = hr if hr.is_dir() else folder
+    paths = find_images(hr_folder)
+    check_count(paths, hr_folder, expected)
     lr_paths = {}
     if hr.is_dir() and scale > 1:
         if not lr.is_dir():
             raise FileNotFoundError(f"{folder} has no DIV2K_train_LR_bicubic/X{scale}")
         lr_paths = {p.stem.removesuffix(f"x{scale}"): p for p in find_images(lr)}
         unmatched = lr_paths.keys() ^ {p.stem for p in paths}
-        report(sorted(unmatched), f"images are in only one of {hr.name} and {lr}")
+        raise_if_any(sorted(unmatched), f"images are in only one of {hr.name} and {lr}")
     photos, problems = [], []
     for path in paths:
         try:
@@ -133,21 +178,19 @@ def find_photos(folder, scale=1, patch=1, expected=0):
                 need = f"{patch * scale}x{patch * scale}"
                 raise ValueError(f"{path}: {width}x{height} is smaller than {need}")
             if photo.lr_path:
-                size, want = (
-                    image_size(photo.lr_path),
-                    (height // scale, width // scale),
-                )
+                size = image_size(photo.lr_path)
+                want = (height // scale, width // scale)
                 if size != want:
                     raise ValueError(f"{photo.lr_path}: size {size}, HR implies {want}")
             photos.append(photo)
         except ValueError as error:
             problems.append(error)
-    report(problems, f"of the {len(paths)} images in {folder} cannot be used")
+    raise_if_any(problems, f"of the {len(paths)} images in {folder} cannot be used")
     return photos
 
 
-class Plane(NamedTuple):
-    """Where the images of one flat file of pixels lie: (N,) arrays."""
+class FlatLayout(NamedTuple):
+    """Where N images lie in one flat file of pixels: (N,) arrays."""
 
     start: np.ndarray  # index of the first pixel
     height: np.ndarray
@@ -175,6 +218,8 @@ def fill_image(job):
             image = imresize(image[: height * scale, : width * scale], 1 / scale)
         else:
             image = read_image(source)
+        if image.shape[:2] != (height, width):
+            raise ValueError(f"{source}: its size changed while it was read")
     except ValueError as error:
         return str(error)
     pixels = np.load(target, mmap_mode="r+")
@@ -183,18 +228,18 @@ def fill_image(job):
     return ""
 
 
-def fill_file(path, plane, sources, scale, workers):
+def fill_file(path, layout, sources, scale, workers):
     """Write a (pixels, 3) uint8 file from image files, or from slices of another.
 
     Complete or absent: it is written under another name and renamed.
     """
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
-    shape = (plane.pixels, 3)
+    shape = (layout.pixels, 3)
     np.lib.format.open_memmap(partial, "w+", np.uint8, shape).flush()
-    sizes = zip(plane.height.tolist(), plane.width.tolist())
+    sizes = zip(layout.height.tolist(), layout.width.tolist())
     jobs = [
         (partial, start, size, source, scale)
-        for start, size, source in zip(plane.start.tolist(), sizes, sources)
+        for start, size, source in zip(layout.start.tolist(), sizes, sources)
     ]
     try:
         if workers > 1 and len(jobs) >= 32:
@@ -202,10 +247,16 @@ def fill_file(path, plane, sources, scale, workers):
                 problems = list(pool.map(fill_image, jobs, chunksize=4))
         else:
             problems = [fill_image(job) for job in jobs]
-        report([p for p in problems if p], "images cannot be decoded")
+        raise_if_any([p for p in problems if p], "images cannot be decoded")
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def stamp(paths, sizes=()):
+    """Hexadecimal digits that change with files' names, bytes or times, or `sizes`."""
+    files = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
+    return hashlib.sha256(repr((files, sizes)).encode()).hexdigest()[:12]
 
 
 class PhotoCache:
@@ -213,46 +264,41 @@ class PhotoCache:
 
     Attributes:
         names: the N images' names.
-        hq, hq_plane: (pixels, 3) uint8 memory map, and where each image lies.
-        lq, lq_plane: the same for the low-resolution images; None for scale 1.
+        hq, hq_layout: (pixels, 3) uint8 memory map, and where each image lies.
+        lq, lq_layout: the same for the low-resolution images; None for scale 1.
     """
 
     def __init__(self, photos, folder, scale=1, workers=0):
         """Use the cache in `folder`, building first what it lacks.
 
-        The folder's name inside holds a hash of the files' names, sizes and
-        times, so a changed training set gets a new cache.
+        Names inside hold a hash of the images' files, so a changed training set
+        gets a new cache, and changed LR images a new file in it.
         """
         workers = workers or os.cpu_count() or 1
-        stamp = hashlib.sha256()
-        for photo in photos:
-            status = photo.path.stat()
-            stamp.update(
-                f"{photo.path}|{status.st_size}|{status.st_mtime_ns}\n".encode()
-            )
-        folder = Path(folder) / f"{len(photos)}-images-{stamp.hexdigest()[:12]}"
+        paths = [photo.path for photo in photos]
+        sizes = [(photo.height, photo.width) for photo in photos]
+        folder = Path(folder) / f"{len(photos)}-images-{stamp(paths, sizes)}"
         self.names = [photo.name for photo in photos]
-        heights = [photo.height for photo in photos]
-        widths = [photo.width for photo in photos]
-        self.hq_plane = Plane.of(heights, widths)
+        self.hq_layout = FlatLayout.of(*zip(*sizes))
         folder.mkdir(parents=True, exist_ok=True)
-        hq_file, lq_file = folder / "HR.npy", folder / f"LR_x{scale}.npy"
+        hq_file = folder / "HR.npy"
         if not hq_file.is_file():
-            paths = [photo.path for photo in photos]
-            fill_file(hq_file, self.hq_plane, paths, 1, workers)
+            fill_file(hq_file, self.hq_layout, paths, 1, workers)
         self.hq = np.load(hq_file, mmap_mode="c")
-        self.lq = self.lq_plane = None
+        self.lq = self.lq_layout = None
         if scale > 1:
-            self.lq_plane = Plane.of(
-                self.hq_plane.height // scale, self.hq_plane.width // scale
+            self.lq_layout = FlatLayout.of(
+                self.hq_layout.height // scale, self.hq_layout.width // scale
             )
             if photos[0].lr_path:
                 sources = [photo.lr_path for photo in photos]
+                lq_file = folder / f"LR_x{scale}-{stamp(sources)}.npy"
             else:
-                places = zip(*(axis.tolist() for axis in self.hq_plane))
+                places = zip(*(axis.tolist() for axis in self.hq_layout))
                 sources = [(hq_file, *place) for place in places]
+                lq_file = folder / f"LR_x{scale}-imresize.npy"
             if not lq_file.is_file():
-                fill_file(lq_file, self.lq_plane, sources, scale, workers)
+                fill_file(lq_file, self.lq_layout, sources, scale, workers)
             self.lq = np.load(lq_file, mmap_mode="c")
 
 
@@ -268,10 +314,10 @@ class Crops(NamedTuple):
 class Pixels:
     """Flat uint8 pixels (P, 3) of many images, on a device, cut by `crop`."""
 
-    def __init__(self, pixels, plane, device):
+    def __init__(self, pixels, layout, device):
         self.pixels = torch.from_numpy(pixels).to(device)
         self.start, self.width = (
-            torch.from_numpy(axis).to(device) for axis in (plane.start, plane.width)
+            torch.from_numpy(axis).to(device) for axis in (layout.start, layout.width)
         )
 
     def crop(self, crops, size, scale):
@@ -325,12 +371,12 @@ class PatchSampler:
         self.channels, self.degrade = channels, degrade
         self.seed, self.rank = seed, rank
         self.device = torch.device(device)
-        planes = [cache.hq] if degrade else [cache.hq, cache.lq]
-        store = self.store = store_device(self.device, sum(p.nbytes for p in planes))
-        self.hq = Pixels(cache.hq, cache.hq_plane, store)
-        self.lq = None if degrade else Pixels(cache.lq, cache.lq_plane, store)
-        rows = torch.from_numpy(cache.hq_plane.height) // scale - patch + 1
-        columns = torch.from_numpy(cache.hq_plane.width) // scale - patch + 1
+        files = [cache.hq] if degrade else [cache.hq, cache.lq]
+        store = self.store = store_device(self.device, sum(f.nbytes for f in files))
+        self.hq = Pixels(cache.hq, cache.hq_layout, store)
+        self.lq = None if degrade else Pixels(cache.lq, cache.lq_layout, store)
+        rows = torch.from_numpy(cache.hq_layout.height) // scale - patch + 1
+        columns = torch.from_numpy(cache.hq_layout.width) // scale - patch + 1
         if min(rows.min(), columns.min()) < 1:
             raise ValueError(f"patches of {patch} do not fit the smallest image")
         self.rows, self.columns = rows.to(store), columns.to(store)

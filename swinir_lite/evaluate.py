@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .data import find_images, read_image, report
+from .data import find_images, raise_if_any, read_image
 from .image_restoration import imresize, psnr, ssim, to_image, to_tensor
 
 CHANNELS = ("Y", "RGB", "gray")
@@ -65,7 +65,7 @@ def read_test_set(folder, scale=1, channels=3, degrade=None):
             pairs.append(TestPair(path.stem, lq, hq))
         except ValueError as error:
             problems.append(error)
-    report(problems, f"images of {folder} cannot be used")
+    raise_if_any(problems, f"images of {folder} cannot be used")
     return pairs
 
 

@@ -5,11 +5,18 @@ import os
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 import swinir_lite.data as module
 from swinir_lite import imresize
-from swinir_lite.data import PatchSampler, PhotoCache, find_photos, luma, read_image
+from swinir_lite.data import (
+    PatchSampler,
+    PhotoCache,
+    find_photos,
+    image_size,
+    luma,
+    read_image,
+)
 
 SIZES = [(40, 52), (36, 36), (61, 45)]  # height, width
 
@@ -135,6 +142,57 @@ def test_images_are_decoded_once(photos, tmp_path, monkeypatch):
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
+def test_other_lr_images_are_not_taken_from_an_old_cache(div2k, tmp_path):
+    def lq(folder):
+        photos = find_photos(folder, 2, 12)
+        return np.array(PhotoCache(photos, tmp_path / "cache", 2, workers=1).lq)
+
+    from_files, made = lq(div2k), lq(div2k / "DIV2K_train_HR")
+    assert not np.array_equal(made, from_files)
+    assert np.array_equal(lq(div2k), from_files)  # the same HR files and cache
+    write_photo(div2k / "DIV2K_train_LR_bicubic/X2/0002x2.png", 18, 18, seed=99)
+    renewed = lq(div2k)
+    assert not np.array_equal(renewed, from_files)
+    assert not np.array_equal(renewed, made)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_turned_upright(tmp_path, orientation, suffix):
+    corners = np.array([[0, 80], [160, 240], [40, 200]], np.uint8)  # upright
+    upright = corners.repeat(16, 0).repeat(16, 1)
+    stored = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.T, 6: upright.T[::-1], 7: upright.T[::-1, ::-1],
+        8: upright.T[:, ::-1],
+    }[orientation]  # fmt: skip
+    exif, path = Image.Exif(), tmp_path / f"photo.{suffix}"
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif)
+    assert image_size(path) == upright.shape
+    assert np.abs(read_image(path, 1).astype(int) - upright).max() <= 3  # of JPEG
+    cache = PhotoCache(find_photos(tmp_path), tmp_path / "cache", workers=1)
+    assert np.abs(cache.hq[:, 0].reshape(upright.shape).astype(int) - upright).max() < 4
+
+
+def test_a_turned_tiff_is_refused(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 1
+    Image.new("L", (8, 8)).save(tmp_path / "a.tif", exif=exif)
+    assert image_size(tmp_path / "a.tif") == (8, 8)
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("L", (8, 8)).save(tmp_path / "a.tif", exif=exif)
+    with pytest.raises(ValueError, match=r"a\.tif: a TIFF .* save it upright first"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_damaged_exif_says_nothing(tmp_path):
+    pixels = np.zeros((16, 24, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=b"Exif\0\0nonsense")
+    assert image_size(tmp_path / "a.png") == (16, 24)
+    assert np.array_equal(read_image(tmp_path / "a.png"), pixels)
+
+
 def test_many_processes_build_the_same_cache(tmp_path):
     for i in range(33):
         write_photo(tmp_path / f"photos/{i}.png", 20 + i, 24, i)
@@ -157,8 +215,9 @@ def test_what_cannot_be_used_is_named_before_training(photos):
     message = str(info.value)
     assert "small.png: 20x40 is smaller than 24x24" in message
     assert "text.png: cannot identify" in message
-    assert "deep.png: mode I;16, need 8-bit RGB or gray" in message
-    assert "alpha.png: mode RGBA" in message
+    need = "need 8-bit RGB or gray"
+    assert f"deep.png: mode I;16, {need}; scale its values to 8 bits" in message
+    assert f"alpha.png: mode RGBA, {need}; convert it first, as by Pillow" in message
 
 
 def test_a_truncated_file_leaves_no_cache(photos, tmp_path):
@@ -194,8 +253,19 @@ def test_900_images_where_800_are_expected(tmp_path):
         find_photos(tmp_path, 2, 8)
     for i in range(701, 901):
         (folder / f"{i:04d}.png").unlink()
-    with pytest.raises(ValueError, match="700 images where 800 are expected"):
+    holds = "DIV2K_train_HR holds 700 images where 800 are expected"
+    with pytest.raises(ValueError, match=holds):
         find_photos(tmp_path, 2, 8, expected=800)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "digits"), [(799, 802, 6), (801, 802, 4), (799, 901, 4)]
+)
+def test_other_numbered_data_sets_are_accepted(tmp_path, first, last, digits):
+    for i in range(first, last + 1):
+        (tmp_path / f"{i:0{digits}d}.png").touch()
+    with pytest.raises(ValueError, match=r"images in .* cannot be used"):
+        find_photos(tmp_path)  # it got as far as to the empty files
 
 
 def test_empty_and_missing_folders(tmp_path):
