@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from swinir_lite.evaluate import evaluate
+from swinir_lite.evaluate import evaluate, protocol
 from swinir_lite.train import Trainer
 from swinir_lite.training_config import load_config
 from swinir_lite.training_setup import make_test_set
@@ -117,11 +117,10 @@ def run(experiment, args, folder):
     config, model = build(experiment, args)
     trainer = Trainer(config, folder, model=model)
     trainer.run()
-    scores = {}
-    border = config.scale if config.scale > 1 else 0
+    how, scores = protocol(config.scale, config.in_channels), {}
     for name, options in test_sets(config, args).items():
         pairs = make_test_set(replace(config, validation=options))
-        measured = evaluate(trainer.ema, pairs, border, config.channel)
+        measured = evaluate(trainer.ema, pairs, *how)
         scores[name] = {key: measured[key] for key in ("psnr", "ssim")}
     results = {
         "removed": experiment.remove.__name__,

@@ -69,6 +69,21 @@ def read_test_set(folder, scale=1, channels=3, degrade=None):
     return pairs
 
 
+def protocol(scale, channels):
+    """(border, channel) for `evaluate`, as papers measure a network.
+
+    Super-resolution on Y, without a border as wide as the scale; other tasks on
+    whole images, RGB or gray.
+    """
+    channel = "gray" if channels == 1 else "Y" if scale > 1 else "RGB"
+    return (scale if scale > 1 else 0), channel
+
+
+def window_size(model):
+    """The side of a SwinIR's windows; 0 for a network without windows."""
+    return getattr(getattr(model, "config", None), "window_size", 0)
+
+
 @torch.no_grad()
 def restore(model, lq, scale=1, window_size=0):
     """Restore one image (1, C, h, w) on the model's device; returns it on the CPU.
@@ -94,22 +109,21 @@ def evaluate(model, pairs, border, channel="Y", metrics=None):
     Args:
         model: (1, C, h, w) -> (1, C, h * s, w * s); its mode is left as it was.
         pairs: what `read_test_set` returns.
-        border: pixels cut from every side: the scale for SR, else 0.
-        channel: "Y" for SR, "RGB" or "gray" for the other tasks.
+        border: pixels cut from every side; `protocol` says how many.
+        channel: "Y", "RGB" or "gray"; `protocol` says which.
         metrics: more measures, name -> function (restored, hq) of uint8 images.
 
     Returns:
-        {"psnr", "ssim", ..., "channel", "border", "images": {name: {...}}}; the
-        first ones are means over images.
+        {"psnr", "ssim", ..., "scale", "channel", "border", "images": {name: {...}}};
+        the first ones are means over images.
     """
     check_channel(channel, pairs[0].hq)
     y_channel = channel == "Y"
-    window_size = getattr(getattr(model, "config", None), "window_size", 0)
-    training, images = model.training, {}
+    training, images, side = model.training, {}, window_size(model)
     model.eval()
     for name, lq, hq in pairs:
         scale = hq.shape[0] // lq.shape[2]
-        restored = to_image(restore(model, lq, scale, window_size))
+        restored = to_image(restore(model, lq, scale, side))
         scores = {
             "psnr": psnr(restored, hq, border, y_channel),
             "ssim": ssim(restored, hq, border, y_channel),
@@ -120,7 +134,8 @@ def evaluate(model, pairs, border, channel="Y", metrics=None):
     model.train(training)
     keys = next(iter(images.values())).keys()
     means = {k: statistics.fmean(i[k] for i in images.values()) for k in keys}
-    return {**means, "channel": channel, "border": border, "images": images}
+    about = {"scale": scale, "channel": channel, "border": border}
+    return {**means, **about, "images": images}
 
 
 def check_channel(channel, image):
@@ -138,13 +153,13 @@ def check_channel(channel, image):
 
 def summary(name, scores):
     """One line for people, which says on what the numbers were measured."""
-    extra = "".join(
-        f", {key} {value:.4f}"
-        for key, value in scores.items()
-        if key not in ("psnr", "ssim", "channel", "border", "images")
-    )
+    known = ("psnr", "ssim", "scale", "channel", "border", "images")
+    more = [f", {k} {value:.4f}" for k, value in scores.items() if k not in known]
+    on_rgb = scores["scale"] > 1 and scores["channel"] == "RGB"
     return (
-        f"{name}: PSNR {scores['psnr']:.3f} dB, SSIM {scores['ssim']:.4f}{extra} "
-        f"(on {scores['channel']}, border {scores['border']}, "
+        f"{name}: PSNR {scores['psnr']:.3f} dB, SSIM {scores['ssim']:.4f}"
+        f"{''.join(more)} (on {scores['channel']}, border {scores['border']}, "
         f"{len(scores['images'])} images)"
+        + on_rgb
+        * ", not comparable with papers, which measure Y"
     )

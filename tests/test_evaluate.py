@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from swinir_lite import SwinIR, SwinIRConfig, imresize, psnr, to_image, to_tensor
-from swinir_lite.evaluate import evaluate, read_test_set, restore, summary
+from swinir_lite.evaluate import evaluate, protocol, read_test_set, restore, summary
 from swinir_lite.trained_models import evaluate_on
 
 
@@ -94,9 +94,21 @@ def test_the_channel_is_checked_and_said(photos):
     on_y, on_rgb = (evaluate(Bicubic(2), rgb, 2, channel) for channel in ("Y", "RGB"))
     assert "(on Y, border 2, 2 images)" in summary("ours", on_y)
     assert "(on RGB, border 2, 2 images)" in summary("ours", on_rgb)
+    note = "not comparable with papers, which measure Y"
+    assert note in summary("ours", on_rgb)
+    assert note not in summary("ours", on_y)
+    assert note not in summary("denoiser", {**on_rgb, "scale": 1})
     restored = imresize(to_image(rgb[0].lq), 2)
     assert on_rgb["images"]["a"]["psnr"] == psnr(restored, rgb[0].hq, 2)
     assert on_y["images"]["a"]["psnr"] == psnr(restored, rgb[0].hq, 2, y_channel=True)
+
+
+@pytest.mark.parametrize(
+    ("scale", "channels", "expected"),
+    [(4, 3, (4, "Y")), (2, 1, (2, "gray")), (1, 3, (0, "RGB")), (1, 1, (0, "gray"))],
+)
+def test_every_task_is_measured_as_papers_do(scale, channels, expected):
+    assert protocol(scale, channels) == expected
 
 
 def test_a_denoiser_is_measured_on_the_official_noise(photos, capsys):
