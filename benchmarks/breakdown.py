@@ -1,19 +1,45 @@
 """Where the time goes: the steps of chapter 13, kernel by kernel, on a GPU."""
 
 import copy
+import math
 import statistics
 import time
+import traceback
 
 import torch
 import torch.nn.functional as F
 from torch._dynamo.utils import counters
 
 from swinir_lite import VARIANTS
-from swinir_lite.fast import compiled_layer, fast, window_attention
+from swinir_lite.fast import FastSwinIR, compiled_layer, fast, window_attention
 
 from .comparisons import pair, training_batch, training_step
 from .counting import H200, counts, floor_ms, network_flops, training_bytes
-from .measure import LOW, compare, difference, kernels, time_in_turn, without_gradients
+from .measure import (
+    LIMITS,
+    LOW,
+    compare,
+    complaint,
+    describe,
+    difference,
+    disagreement,
+    exact_convolutions,
+    kernels,
+    limit,
+    time_in_turn,
+    without_gradients,
+)
+from .official import build_pair
+
+
+class ComposedLayers(FastSwinIR):
+    """Layers of PyTorch's operations around the attention, where others would serve."""
+
+    def _fuses_layers(self, backend, dtype):
+        return False
+
+    def _prepared(self, x, dtype):
+        return False
 
 
 def machine(args):
@@ -54,30 +80,30 @@ def steps(args, variant="lightweight_x2", height=360, width=640):
     _, model = pair(args, variant)
     image = torch.rand(1, 3, height, width, device=args.device)
 
-    def composed(attention, dtype):
-        network = fast(model, attention, dtype)
-        return lambda x: network.differentiable(x, attention, dtype)
+    def composed(attention):
+        return without_gradients(ComposedLayers(model, attention, LOW), image)
 
-    low = {"autocast": True}
     runs = {
         "chapters float32": without_gradients(model, image),
-        "chapters bfloat16": without_gradients(model, image, **low),
-        "channels last, explicit": without_gradients(
-            composed("reference", LOW), image, **low
-        ),
-        "sdpa": without_gradients(composed("sdpa", LOW), image, **low),
+        "chapters bfloat16": without_gradients(model, image, autocast=True),
+        "channels last, explicit": composed("reference"),
+        "sdpa": composed("sdpa"),
     }
     if args.device.type == "cuda":
         fused = fast(model, dtype=LOW)
-        without_gradients(fused, image)()  # packs the weights
+
+        def without_graph(x):
+            inference = fused.packed(LOW)
+            if inference.version is None:
+                inference(x)  # packs the weights
+            return inference.forward(x)
+
         runs |= {
-            "fused attention": without_gradients(composed("triton", LOW), image, **low),
+            "fused attention": composed("triton"),
             "fused attention, layers compiled": without_gradients(
                 fast(model, "triton", LOW, compiled=True), image
             ),
-            "fused layers, no graph": without_gradients(
-                lambda x: fused.packed(LOW).forward(x), image
-            ),
+            "fused layers, no graph": without_gradients(without_graph, image),
             "fused layers, CUDA graph": without_gradients(fused, image),
         }
     return compare(runs, args.device, args.repeats, "chapters float32")
@@ -93,20 +119,24 @@ def head_dimensions(args, height=360, width=640, heads=6, side=8):
         shape = (windows, heads, side**2, dim)
         q, k, v = torch.randn(3, *shape, device=args.device).to(LOW)
         qkv = torch.randn(1, height, width, 3 * heads * dim, device=args.device).to(LOW)
-        runs = attention_runs(q, k, v, qkv, bias, side, args.device)
-        measured = compare(runs, args.device, args.repeats)
-        for name, run in runs.items():
-            if args.device.type == "cuda":
-                found = kernels(run, count=1)
-                measured[name]["longest kernel"] = next(iter(found["kernels"]))
-                measured[name]["launches"] = found["launches"]
-            results[f"{dim} channels a head, {name}"] = measured[name]
+        for runs in (cut_attention(q, k, v, bias), whole_attention(qkv, bias, side)):
+            measured = compare(runs, args.device, args.repeats, next(iter(runs)))
+            for name, run in runs.items():
+                if args.device.type == "cuda" and "median_ms" in measured[name]:
+                    measured[name] |= longest_kernel(run)
+                results[f"{dim} channels a head, {name}"] = measured[name]
     return results
 
 
-def attention_runs(q, k, v, qkv, bias, side, device):
-    scale = q.shape[-1] ** -0.5
-    spare = -q.shape[-1] % 8
+def longest_kernel(run):
+    found = kernels(run, count=1)
+    longest = next(iter(found["kernels"]), "none was recorded")
+    return {"longest kernel": longest, "launches": found["launches"]}
+
+
+def cut_attention(q, k, v, bias):
+    """Attention of windows that lie cut and in order, without shift and mask."""
+    scale, spare = q.shape[-1] ** -0.5, -q.shape[-1] % 8
     mask = bias.expand(len(q), -1, -1, -1)
 
     def explicit(q, k, v):
@@ -116,45 +146,130 @@ def attention_runs(q, k, v, qkv, bias, side, device):
         return F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
 
     def padded(q, k, v):
-        return sdpa(*(F.pad(t, (0, spare)) for t in (q, k, v)))
-
-    def fused(qkv):
-        return window_attention(qkv, bias, side, side // 2, "triton")
+        return sdpa(*(F.pad(t, (0, spare)) for t in (q, k, v)))[..., : q.shape[-1]]
 
     runs = {"explicit": without_gradients(explicit, q, k, v)}
     runs["sdpa"] = without_gradients(sdpa, q, k, v)
     if spare:
         runs["sdpa, padded"] = without_gradients(padded, q, k, v)
-    if device.type == "cuda":
-        runs["fused, windows and shift included"] = without_gradients(fused, qkv)
     return runs
 
 
-def gradients(args, variant="lightweight_x2", side=48):
-    """Relative errors of the gradients of all parameters, against float64."""
-    print(f"{variant}, gradients", flush=True)
-    _, model = pair(args, variant)
-    exact = copy.deepcopy(model).double()
-    image = torch.rand(2, 3, side, side, device=args.device)
-    weights = torch.randn_like(model(image))
+def whole_attention(qkv, bias, side):
+    """Attention of (B, H, W, 3C), shift, mask and the cutting of windows included."""
 
-    def gradient(network, parameters, image, autocast):
-        with torch.autocast(args.device.type, LOW, autocast):
-            restored = network(image)
-        loss = (restored * weights.to(restored)).sum()
-        return torch.autograd.grad(loss, list(parameters))
+    def run(backend):
+        return without_gradients(
+            lambda x: window_attention(x, bias, side, side // 2, backend), qkv
+        )
 
-    expected = gradient(exact, exact.parameters(), image.double(), False)
+    runs = {"explicit, windows and shift included": run("reference")}
+    if qkv.is_cuda:
+        runs["fused, windows and shift included"] = run("triton")
+    return runs
+
+
+def relative_errors(found, expected):
+    """Of gradients: of all together, and of the parameters one by one."""
+    errors = [difference(*both)["relative"] for both in zip(found, expected)]
+    found, expected = (
+        torch.cat([t.double().flatten() for t in each]) for each in (found, expected)
+    )
+    return {
+        "all": difference(found, expected)["relative"],
+        "median": statistics.median(errors),
+        "largest": max(errors, key=lambda e: math.inf if math.isnan(e) else e),
+    }
+
+
+def too_far(errors, most, theirs):
+    """Why gradients are further off than rounding explains, or None.
+
+    They may be off by `most`, or in bfloat16 by twice as much as the chapters' own
+    form under autocast, where that is more. A parameter alone may be off ten times
+    as much: some gradients are small differences of large sums.
+    """
+    low = most > LIMITS["float32"]
+    limits = {n: max(most, 2 * theirs[n] * low) for n in ("all", "median")}
+    limits["largest"] = 10 * limits["all"]
+    wrong = [complaint(f"gradients, {n}:", errors[n], limits[n]) for n in limits]
+    return "; ".join(filter(None, wrong)) or None
+
+
+def gradient(network, parameters, image, weights, autocast=False):
+    """Output, and gradients of its sum with fixed weights."""
+    with torch.autocast(image.device.type, LOW, autocast):
+        restored = network(image)
+    loss = (restored * weights.to(restored)).sum()
+    return restored.detach(), torch.autograd.grad(loss, list(parameters))
+
+
+def equality_of(model, image):
+    """Differences from the chapters' model in float64: outputs and gradients."""
+    exact, parameters = copy.deepcopy(model).double(), list(model.parameters())
+    with torch.no_grad():
+        weights = torch.randn_like(model(image))
+    expected = gradient(exact, exact.parameters(), image.double(), weights)
     results = {}
-    for name, network, autocast in (
+    for name, network, low in (
         ("chapters float32", model, False),
         ("ours float32", fast(model), False),
         ("chapters bfloat16", model, True),
         ("ours bfloat16", fast(model), True),
     ):
-        found = gradient(network, model.parameters(), image, autocast)
-        errors = [difference(*both)["relative"] for both in zip(found, expected)]
-        results[name] = {"median": statistics.median(errors), "largest": max(errors)}
+        output, found = gradient(network, parameters, image, weights, low)
+        errors = relative_errors(found, expected[1])
+        results[name] = {"gradients": errors}
+        if "ours" in name:
+            theirs = results[name.replace("ours", "chapters")]["gradients"]
+            if wrong := too_far(errors, limit(name), theirs):
+                results[name]["failed"] = wrong
+        results[name] |= disagreement(output, expected[0], name)
+    for name, dtype in (("float32", None), ("bfloat16", LOW)):
+        name = f"ours {name}, without gradients"
+        run = without_gradients(fast(model, dtype=dtype), image)
+        for _ in range(4):  # the last one from a CUDA graph
+            output = run()
+        results[name] = disagreement(output, expected[0], name)
+    return results
+
+
+def gradients(args, variant="lightweight_x2", side=48):
+    """Relative errors of gradients of one variant without padding."""
+    print(f"{variant}, gradients", flush=True)
+    _, model = pair(args, variant)
+    with exact_convolutions():
+        found = equality_of(model, torch.rand(2, 3, side, side, device=args.device))
+    results = {}
+    for name, run in found.items():
+        if "gradients" in run:
+            failed = {"failed": run["failed"]} if "failed" in run else {}
+            results[name] = run["gradients"] | failed
+    return results
+
+
+# Among them every body (width, depth, window) and every kind of head
+BODIES = ("lightweight_x2", "classical_x4", "color_jpeg", "real_world_large_x4")
+
+
+def equality(args, variants=BODIES, height=41, width=50, batch=2):
+    """Ours against the chapters' form in float64, padded and shifted, each variant."""
+    print("equality of outputs and gradients", flush=True)
+    results = {}
+    for variant in variants:
+        try:
+            _, model = build_pair(VARIANTS[variant], args.device, None)
+            size = (batch, model.config.in_channels, height, width)
+            image = torch.rand(size, device=args.device)
+            with exact_convolutions():
+                found = equality_of(model, image)
+        except Exception as error:
+            traceback.print_exc()
+            found = {"ours": {"failed": describe(error)}}
+        for name, run in found.items():
+            results[f"{variant}, {name}"] = run
+            said = f"failed: {run['failed']}" if "failed" in run else "equal"
+            print(f"  {variant:20} {name:36} {said}", flush=True)
     return results
 
 
@@ -162,7 +277,7 @@ def compiled(args, attention, variant="lightweight_x2"):
     """torch.compile with dynamic sizes: how often it compiles, and what it gains."""
     print(f"{variant}, compiled for all sizes, attention {attention}", flush=True)
     _, model = pair(args, variant)
-    eager = fast(model, attention, LOW)
+    eager = ComposedLayers(model, attention, LOW)
     dynamic = fast(model, attention, LOW, compiled=True)
     sizes = [(360, 640), (256, 256), (333, 500), (512, 512), (404, 720)]
     if args.device.type == "cpu":
@@ -199,7 +314,7 @@ def profile(args):
         results[variant] = kernels(without_gradients(network, image))
         if official is not None:
             run = without_gradients(official, image)
-            results[f"official {variant}"] = kernels(run)
+            results[f"official {variant}"] = kernels(run, warmup=1)
     _, model = pair(args, "lightweight_x2")
     data = training_batch(model.config, args.device, 64, 64)
     step = training_step(fast(model), model, *data, True)

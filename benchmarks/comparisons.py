@@ -1,9 +1,12 @@
 """This project beside the official network: same weights, same images, in turn."""
 
 import json
+import math
+import re
 import resource
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import torch
@@ -12,7 +15,18 @@ from swinir_lite import VARIANTS
 from swinir_lite.cuda_graph import Graphed
 from swinir_lite.fast import fast
 
-from .measure import LOW, compare, peak_gpu_memory, time_in_turn, without_gradients
+from .measure import (
+    LOW,
+    compare,
+    complaint,
+    describe,
+    disagreement,
+    exact_convolutions,
+    limit,
+    peak_gpu_memory,
+    time_in_turn,
+    without_gradients,
+)
 from .official import build_pair
 
 
@@ -60,30 +74,65 @@ def training_batch(config, device, batch, side):
     return low_quality, torch.rand(batch, config.in_channels, high, high, device=device)
 
 
+def losses_of(step, steps=6):
+    """Losses of some training steps; the last are of a CUDA graph, if there is one."""
+    return [float(step()) for _ in range(steps)]
+
+
+def first_steps(run, step):
+    """Losses, and most memory of a step that needs no setting up any more.
+
+    What happens inside a CUDA graph is counted while it is recorded.
+    """
+    losses = []
+    peak = peak_gpu_memory(lambda: losses.extend(losses_of(run)))
+    if run is step:
+        peak = peak_gpu_memory(step)
+    return {"peak_gib": peak, "losses": losses}, losses
+
+
+def wrong_losses(losses, expected, name):
+    """Why they cannot be those of the same steps, or None."""
+    worst = max(abs(a - b) / abs(b) for a, b in zip(losses, expected))
+    worst = worst if all(map(math.isfinite, losses)) else math.nan
+    return complaint("losses differ by", worst, max(limit(name), 1e-3))
+
+
 def training(args, variant="lightweight_x2", batch=64, side=64):
+    """A whole training step; the losses of the first six are compared."""
     print(f"{variant}, training step, batch {batch} of {side}x{side}", flush=True)
     official, model = pair(args, variant)
     data = training_batch(model.config, args.device, batch, side)
-    runs = {}
+    trained = {}
     if official is not None:
-        official.train()
-        runs["official float32"] = training_step(official, official, *data, False)
-        runs["official bfloat16"] = training_step(official, official, *data, True)
-    step = training_step(fast(model), model, *data, True)
-    runs["ours bfloat16, no graph"] = step
-    results = {}
-    for name, run in runs.items():
-        run()
-        results[name] = {"peak_gib": peak_gpu_memory(run)}
-    graphed = Graphed(training_step(fast(model), model, *data, True))
-    # What happens inside a graph is counted while it is recorded
-    peak = peak_gpu_memory(lambda: [graphed() for _ in range(6)])
-    runs["ours bfloat16, CUDA graph"] = graphed
-    results["ours bfloat16, CUDA graph"] = {"peak_gib": peak}
+        trained |= {"official float32": (official.train(), official, False)}
+        trained |= {"official bfloat16": (official, official, True)}
+    trained |= {
+        "ours bfloat16, no graph": (fast(model), model, True),
+        "ours bfloat16, CUDA graph": (fast(model), model, True),
+    }
+    runs, results, expected = {}, {}, None
+    for name, (network, owner, autocast) in trained.items():
+        start = {key: value.clone() for key, value in owner.state_dict().items()}
+        step = training_step(network, owner, *data, autocast)
+        run = Graphed(step) if "CUDA graph" in name else step
+        try:
+            results[name], losses = first_steps(run, step)
+            runs[name] = run
+        except Exception as error:
+            traceback.print_exc()
+            results[name] = {"failed": describe(error)}
+            continue
+        finally:
+            owner.load_state_dict(start)
+        expected = expected or losses
+        if wrong := wrong_losses(losses, expected, name):
+            results[name]["failed"] = wrong
     for name, measured in time_in_turn(runs, args.device, args.repeats).items():
         results[name] |= measured
-        peak = results[name]["peak_gib"]
-        print(f"  {name:40} {measured['median_ms']:9.2f} ms {peak:6.2f} GiB")
+        took, peak = measured["median_ms"], results[name]["peak_gib"]
+        wrong = results[name].get("failed", "")
+        print(f"  {name:40} {took:9.2f} ms {peak:6.2f} GiB {wrong}", flush=True)
     return results
 
 
@@ -91,14 +140,15 @@ def compiled_training(args, variant="lightweight_x2", batch=64, side=64):
     """The official training step under torch.compile."""
     print(f"{variant}, training step, official and compiled", flush=True)
     official, model = pair(args, variant)
-    if official is None:
-        return {}
     data = training_batch(model.config, args.device, batch, side)
-    compiled = torch.compile(official.train())
-    step = training_step(compiled, official, *data, True)
-    step()
+    # Its first call replaces an attribute, after which it would be compiled again
+    official.train()(data[0][:1])
+    step = training_step(torch.compile(official), official, *data, True)
     name = "official bfloat16, compiled"
-    results = {name: {"peak_gib": peak_gpu_memory(step)}}
+    losses = losses_of(step)
+    results = {name: {"peak_gib": peak_gpu_memory(step), "losses": losses}}
+    if not all(map(math.isfinite, losses)):
+        results[name]["failed"] = f"its losses are {losses}"
     results[name] |= time_in_turn({name: step}, args.device, args.repeats)[name]
     return results
 
@@ -112,9 +162,10 @@ def growth(args, variant="lightweight_x2"):
     results = {}
     for side in sides:
         run = without_gradients(network, torch.rand(1, 3, side, side).to(args.device))
-        for _ in range(3):
-            run()
-        measured = time_in_turn({"ours": run}, args.device, args.repeats)["ours"]
+        for _ in range(4):
+            output = run()
+        measured = disagreement(output, None, "ours")
+        measured |= time_in_turn({"ours": run}, args.device, args.repeats)["ours"]
         measured["ns_per_pixel"] = round(1e6 * measured["median_ms"] / side**2, 3)
         if args.device.type == "cuda":
             measured["peak_gib"] = peak_gpu_memory(run)
@@ -140,8 +191,16 @@ def cpu_memory(args, variant="lightweight_x2", side=512):
     return results
 
 
-def resident_mib() -> float:
-    """Most memory that this process has had so far."""
+def peak_resident_mib() -> float:
+    """Most memory that this process has had so far.
+
+    Elsewhere than on Linux a process may begin with the peak of the one that
+    started it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        return int(found[1]) / 2**10
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
@@ -153,9 +212,11 @@ def report_memory(args):
     image = torch.rand(1, 3, args.side, args.side)
     with torch.no_grad():
         network(image[..., :64, :64])  # libraries load, threads start
-        before = resident_mib()
+        before = peak_resident_mib()
         network(image)
-    print(json.dumps({"added_mib": round(resident_mib() - before, 1)}))
+    after = peak_resident_mib()
+    found = {"added_mib": round(after - before, 1), "peak_mib": round(after, 1)}
+    print(json.dumps(found))
 
 
 def set5(args):
@@ -169,6 +230,7 @@ def set5(args):
     pairs = list(read_test_set(args.set5, scale))
     results = {"weights": Path(args.weights).name}
     networks = {"float32": fast(model), "bfloat16": fast(model, dtype=LOW)}
-    for name, network in networks.items():
-        results[name] = evaluate(network, pairs, border=scale)
+    with exact_convolutions():
+        for name, network in networks.items():
+            results[name] = evaluate(network, pairs, border=scale)
     return results

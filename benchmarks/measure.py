@@ -2,25 +2,49 @@
 
 import datetime
 import gc
+import math
 import os
 import platform
 import statistics
+import subprocess
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+import swinir_lite
+
 LOW = torch.bfloat16
 SHORT_MS = 100.0
+# Largest relative difference that rounding explains, by type of matrix products
+LIMITS = {"float32": 1e-5, "bfloat16": 2e-2}
+
+
+def limit(name: str) -> float:
+    """How far a run may be from its reference; bfloat16 unless its name tells."""
+    return LIMITS["float32" if "float32" in name else "bfloat16"]
+
+
+def complaint(what: str, value: float, most: float) -> str | None:
+    """Why a number cannot be right, if it is not finite or too large."""
+    if math.isfinite(value) and value <= most:
+        return None
+    return f"{what} {value:.1e}, at most {most:.0e} expected"
+
+
+def describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:1000]
 
 
 def environment(device: torch.device) -> dict:
     """Hardware, versions and date."""
     found = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M"),
+        "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "processor": processor_name(),
@@ -40,6 +64,17 @@ def environment(device: torch.device) -> dict:
     return found
 
 
+def commit() -> str:
+    """Of this project, or its version where git does not know it."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.check_output(
+            command, text=True, stderr=subprocess.DEVNULL
+        ).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return f"version {swinir_lite.__version__}"
+
+
 def processor_name() -> str:
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as file:
@@ -49,18 +84,18 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def milliseconds(function: Callable[[], object], device: torch.device) -> float:
-    """Duration of one call, by CUDA events on a GPU."""
+def timed(function: Callable[[], object], device: torch.device):
+    """What one call returns and its milliseconds, by CUDA events on a GPU."""
     if device.type == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
-        function()
+        output = function()
         end.record()
         end.synchronize()
-        return start.elapsed_time(end)
+        return output, start.elapsed_time(end)
     start = time.perf_counter()
-    function()
-    return 1000 * (time.perf_counter() - start)
+    output = function()
+    return output, 1000 * (time.perf_counter() - start)
 
 
 def time_in_turn(
@@ -71,18 +106,21 @@ def time_in_turn(
 ) -> dict[str, dict]:
     """Median milliseconds of each function, all called in turn in every round.
 
-    What disturbs the machine then disturbs all of them. A short run on a GPU is
-    called once more before it is timed: the slow ones leave the GPU waiting for
-    its host, and its clock falls.
+    What disturbs the machine then disturbs all of them. Before a run on a GPU is
+    timed the GPU works and is waited for, so that no run finds a lower clock, nor
+    launches of its own kernels ahead of time: the run itself goes first, or, if it
+    takes long, the shortest of all.
     """
     times = {name: [] for name in functions}
-    shortest = dict.fromkeys(functions, float("inf"))
+    shortest = {}
     for i in range(-warmup, repeats):
         for name, function in functions.items():
-            if device.type == "cuda" and shortest[name] < SHORT_MS:
-                function()
-            duration = milliseconds(function, device)
-            shortest[name] = min(shortest[name], duration)
+            if device.type == "cuda" and i >= 0:
+                quick = shortest[name] < SHORT_MS
+                functions[name if quick else min(shortest, key=shortest.get)]()
+                torch.cuda.synchronize()
+            _, duration = timed(function, device)
+            shortest[name] = min(shortest.get(name, math.inf), duration)
             if i >= 0:
                 times[name].append(duration)
     return {
@@ -124,13 +162,36 @@ def without_gradients(function, *inputs, autocast=False):
 
 @contextmanager
 def exact_convolutions():
-    """No TF32, three digits, to which PyTorch lets cuDNN round float32 by default."""
-    allowed = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
+    """No TF32, three digits, to which PyTorch lets cuDNN round float32 by default.
+
+    Nor a search for the quickest convolution, which timed runs make for themselves.
+    """
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
         yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = allowed
+
+
+def settled(run: Callable[[], Tensor], device: torch.device) -> Tensor:
+    """The output once all is set up: of the fourth call, by then a CUDA graph's.
+
+    Of the second, if that is slow.
+    """
+    run()
+    for _ in range(3):
+        output, duration = timed(run, device)
+        if duration > SHORT_MS:
+            break
+    return output
+
+
+def disagreement(output: Tensor, expected: Tensor | None, name: str) -> dict:
+    """Difference of a run's output from the expected one; "failed" if it is wrong."""
+    if not output.isfinite().all():
+        return {"failed": "NaN or infinite values in its output"}
+    if expected is None:
+        return {}
+    found = difference(output, expected)
+    wrong = complaint("relative difference", found["relative"], limit(name))
+    return {"difference": found} | ({"failed": wrong} if wrong else {})
 
 
 def compare(
@@ -139,27 +200,44 @@ def compare(
     repeats: int = 20,
     reference: str | None = None,
 ) -> dict[str, dict]:
-    """Differences from a reference, peak memory on a GPU, and times in turn."""
+    """Differences from a reference, peak memory on a GPU, and times in turn.
+
+    A run that raises is not timed, one whose output is wrong is: both say so under
+    "failed", and the others go on.
+    """
     results = {name: {} for name in runs}
+    expected, ran = None, {}
     with exact_convolutions():
-        expected = runs[reference]() if reference else None
-        for name, run in runs.items():
-            output = run()  # and all that a first call sets up
-            if expected is not None and name != reference:
-                results[name]["difference"] = difference(output, expected)
-    del expected, output
+        for name in sorted(runs, key=lambda name: name != reference):
+            try:
+                output = settled(runs[name], device)
+            except Exception as error:
+                traceback.print_exc()
+                results[name]["failed"] = describe(error)
+                continue
+            ran[name] = runs[name]
+            results[name] |= disagreement(output, expected, name)
+            if name == reference:
+                expected = output
+    expected = output = None
     if device.type == "cuda":
-        for name, run in runs.items():
+        for name, run in ran.items():
             results[name]["peak_gib"] = peak_gpu_memory(run)
-    for name, measured in time_in_turn(runs, device, repeats).items():
+    for name, measured in time_in_turn(ran, device, repeats).items():
         results[name] |= measured
-        print(f"  {name:40} {measured['median_ms']:9.2f} ms", flush=True)
+    for name, measured in results.items():
+        took = f"{measured['median_ms']:9.2f} ms" if "median_ms" in measured else ""
+        wrong = f"failed: {measured['failed']}" if "failed" in measured else ""
+        print(f"  {name:40} {took} {wrong}", flush=True)
     return results
 
 
-def kernels(run: Callable[[], object], count: int = 14) -> dict:
-    """Where a run's time on the GPU goes: milliseconds and launches by kernel."""
-    for _ in range(6):  # compiled, packed and recorded as a graph by then
+def kernels(run: Callable[[], object], count: int = 14, warmup: int = 6) -> dict:
+    """Where a run's time on the GPU goes: milliseconds and launches by kernel.
+
+    After six calls all is compiled, packed and recorded as a graph.
+    """
+    for _ in range(warmup):
         run()
     torch.cuda.synchronize()
     activities = [torch.profiler.ProfilerActivity.CUDA]
@@ -194,8 +272,8 @@ def run_section(section: Callable[[], dict], device: torch.device) -> dict:
         result = section()
     except Exception as error:
         traceback.print_exc()
-        text = str(error)
-        result = {"error": {"type": type(error).__name__, "message": text[:1000]}}
+        message = str(error)[:1000]
+        result = {"error": {"type": type(error).__name__, "message": message}}
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

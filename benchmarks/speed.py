@@ -2,7 +2,8 @@
 
 Same process, same weights, same random images, in turn. Without --official only
 this project is measured. A section that fails is recorded as that, and the next
-one goes on.
+one goes on; so is a run with a wrong output. With --only the others of the output
+file are kept.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 
 from swinir_lite.fast import attention_backend
+from swinir_lite.variants import RELEASED
 
 from . import breakdown
 from .comparisons import (
@@ -32,28 +34,52 @@ from .official import COMMIT, load_official
 RESULTS = Path(__file__).parent / "results"
 
 
+def needs(args, *options):
+    """Why a section is left out, or None if all that it needs is given."""
+    missing = [f"--{name}" for name in options if not getattr(args, name)]
+    return f"needs {' and '.join(missing)}" if missing else None
+
+
+# The bodies: lightweight and classical_x4 come first of all. real_world_x2 and _x4
+# and the denoisers share that of classical_x4 and differ in their heads; the gray
+# models differ from the colour ones in channels of the outermost convolutions, x2,
+# x3 and x8 from x4 in the head.
+ROOFLINE = ("color_jpeg", "real_world_large_x4", "real_world_x4", "color_denoise")
+
+
 def sections_cuda(args, results):
+    """Names, and what measures them or why nothing does; the dearest ones last."""
     for variant in ("lightweight_x2", "classical_x4"):
         yield f"{variant} 360x640", lambda v=variant: inference(args, v, 360, 640)
     yield "training lightweight_x2", lambda: training(args)
-    if args.weights and args.set5:
-        yield "set5", lambda: set5(args)
+    yield "set5", needs(args, "weights", "set5") or (lambda: set5(args))
     yield "machine", lambda: breakdown.machine(args)
-    yield "floors", lambda: breakdown.floors(results.get("machine", H200))
+    yield "floors", lambda: breakdown.floors(floor_machine(results))
     yield "growth lightweight_x2", lambda: growth(args)
     yield "profile", lambda: breakdown.profile(args)
+    yield "equality", lambda: breakdown.equality(args)
     yield "steps lightweight_x2 360x640", lambda: breakdown.steps(args)
     yield "attention 360x640", lambda: breakdown.head_dimensions(args)
     yield "gradients lightweight_x2", lambda: breakdown.gradients(args)
-    for variant in ("color_jpeg", "real_world_large_x4"):
-        yield f"{variant} 252x252", lambda v=variant: inference(args, v, 252, 252)
-    if args.official:
-        yield "training lightweight_x2, official", lambda: compiled_training(args)
     for attention in ("triton", "reference"):
         yield (
             f"compiled for all sizes, {attention} attention",
             lambda a=attention: breakdown.compiled(args, a),
         )
+    for variant in ROOFLINE:
+        yield f"{variant} 252x252", lambda v=variant: inference(args, v, 252, 252)
+    others = [variant for variant in RELEASED if variant not in breakdown.BODIES]
+    yield "equality, other heads", lambda: breakdown.equality(args, others)
+    yield (
+        "training lightweight_x2, official",
+        needs(args, "official") or (lambda: compiled_training(args)),
+    )
+
+
+def floor_machine(results):
+    """Rates that this run has measured, or those of an H200."""
+    measured = results.get("machine", {})
+    return measured if "bytes" in measured else H200
 
 
 def sections_cpu(args, results):
@@ -97,27 +123,52 @@ def main():
     backend = attention_backend(args.device)
     found["attention"] = f"{backend.name}: {backend.reason}"
     found["official"] = COMMIT if args.official and not args.any_file else None
-    results = {}
-    path = Path(args.output or RESULTS / f"{args.device.type}.json")
+    path = Path(args.output or RESULTS / f"{machine_name(found)}.json")
+    file = {"environment": found, "results": {}}
+    kept = bool(args.only) and path.exists()
+    if kept:
+        file = json.loads(path.read_text())
     sections = sections_cuda if args.device.type == "cuda" else sections_cpu
-    started = time.perf_counter()
-    for name, section in sections(args, results):
+    started, wrong = time.perf_counter(), []
+    for name, section in sections(args, file["results"]):
         if args.only and args.only not in name:
             continue
-        results[name] = run_section(section, args.device)
-        save(path, found, results)
+        if isinstance(section, str):
+            file["results"][name] = {"not run": section}
+            continue
+        result = file["results"][name] = run_section(section, args.device)
+        if kept:
+            file.setdefault("measured apart", {})[name] = found
+        save(path, file)
+        wrong += failures(name, result)
         print(f"{time.perf_counter() - started:.0f} s, {name}", flush=True)
-    failed = [name for name, result in results.items() if "error" in result]
+    save(path, file)
     print(f"written to {path}")
-    if failed:
-        sys.exit(f"failed, and recorded as that: {', '.join(failed)}")
+    if wrong:
+        sys.exit("failed, and recorded as that:\n  " + "\n  ".join(wrong))
 
 
-def save(path, found, results):
+def machine_name(found):
+    """Of its result file: h200, cpu."""
+    gpu = found.get("gpu", "cpu").removeprefix("NVIDIA ")
+    return gpu.lower().replace(" ", "_")
+
+
+def failures(name, result):
+    """What failed in a section: all of it, or some of its runs."""
+    if "error" in result:
+        return [f"{name}: {result['error']['message']}"]
+    return [
+        f"{name}, {run}: {measured['failed']}"
+        for run, measured in result.items()
+        if isinstance(measured, dict) and "failed" in measured
+    ]
+
+
+def save(path, file):
     """After every section, whole or not at all."""
     partial = path.with_suffix(".partial")
-    text = json.dumps({"environment": found, "results": results}, indent=2)
-    partial.write_text(text + "\n")
+    partial.write_text(json.dumps(file, indent=2) + "\n")
     partial.replace(path)
 
 

@@ -50,7 +50,11 @@ def is_timing(section: object) -> bool:
     return (
         isinstance(section, dict)
         and bool(section)
-        and all(isinstance(r, dict) and "median_ms" in r for r in section.values())
+        and all(
+            isinstance(run, dict) and ("median_ms" in run or "failed" in run)
+            for run in section.values()
+        )
+        and any("median_ms" in run for run in section.values())
     )
 
 
@@ -65,28 +69,46 @@ def row(*cells: object) -> str:
 
 
 def section(name: str, *files: dict) -> dict | None:
-    """A section of the first result file that holds it; failed ones do not count."""
+    """A section of the first result file that holds it, without runs that failed."""
     for file in files:
-        found = file["results"].get(name)
-        if found and "error" not in found:
+        found = file["results"].get(name, {})
+        if failure(found) or "not run" in found:
+            continue
+        found = {n: run for n, run in found.items() if not failure(run)}
+        if found:
             return found
     return None
 
 
+def failure(found: object) -> str | None:
+    """What a section or one of its runs says of its failure."""
+    if not isinstance(found, dict):
+        return None
+    if "error" in found:
+        return f"failed: {found['error']['type']}: {found['error']['message']}"
+    return f"failed: {found['failed']}" if "failed" in found else None
+
+
 def value(found: dict | None, run: str | None, key: str) -> float | None:
-    """A number of one run, unless that run was disturbed or is not there."""
+    """A number of one run, unless that run failed, was disturbed or is not there."""
     measured = (found or {}).get(run, {})
-    return None if "disturbed" in measured else measured.get(key)
+    return None if {"disturbed", "failed"} & set(measured) else measured.get(key)
+
+
+def first_line(text: str) -> str:
+    """For a cell of a table."""
+    return text.splitlines()[0].replace("|", "/")
 
 
 def goal_row(goal: Goal, key: str, unit: str, digits: int, results, earlier) -> str:
     found = results["results"].get(goal.section)
     ours, mark = value(found, goal.run, key), ""
-    if ours is None and earlier:
+    wrong = failure(found) or failure((found or {}).get(goal.run))
+    if ours is None and earlier and not wrong:
         ours, mark = value(section(goal.section, earlier), goal.run, key), "¹"
     limits = (f"{goal.must} {unit}", f"{goal.aim} {unit}")
     if ours is None:
-        return row(goal.what, "", "not measured yet", "", *limits, "")
+        return row(goal.what, "", missing(found, goal.run), "", *limits, "")
     official = value(found, goal.official, key)
     return row(
         goal.what,
@@ -98,10 +120,16 @@ def goal_row(goal: Goal, key: str, unit: str, digits: int, results, earlier) -> 
     )
 
 
+def missing(found: dict | None, run: str | None = None) -> str:
+    """Why there is no number: what failed, or that nothing was measured yet."""
+    why = failure(found) or failure((found or {}).get(run))
+    return first_line(why) if why else "not measured yet"
+
+
 def gpu_goals(results: dict, earlier: dict | None = None) -> str:
     """What was to be reached on the GPU, and what was measured, missed or not.
 
-    What ``results`` lack is taken from ``earlier`` and marked.
+    What ``results`` lack is taken from ``earlier`` and marked, unless it failed.
     """
     found = results["results"]
     lines = [row("one GPU", "official", "ours", "times", "must", "aim", ""),
@@ -110,14 +138,15 @@ def gpu_goals(results: dict, earlier: dict | None = None) -> str:
         lines.append(goal_row(goal, "median_ms", "ms", 2, results, earlier))
     lines.append(goal_row(MEMORY_GOAL, "peak_gib", "GiB", 2, results, earlier))
     must, aim = PSNR_GOAL
-    cells = ["", "not measured yet", "", f"{must} dB", f"{aim} dB", ""]
+    cells = ["", missing(found.get("set5")), "", f"{must} dB", f"{aim} dB", ""]
     if test := section("set5", results):
         change = test["bfloat16"]["psnr"] - test["float32"]["psnr"]
         cells[1], cells[5] = f"{change:+.4f} dB", verdict(abs(change), must, aim)
     lines.append(row("PSNR on Set5, bfloat16 against float32", *cells))
-    cells = ["", "not measured yet", "", "10%", "", ""]
     growth = found.get("growth lightweight_x2", {})
-    if is_timing(growth):
+    wrong = next(filter(failure, growth.values()), growth)
+    cells = ["", missing(wrong), "", "10%", "", ""]
+    if is_timing(growth) and not failure(wrong):
         low, high = (growth[f"{side}x{side}"]["ns_per_pixel"] for side in (512, 2048))
         change = 100 * (high / low - 1)
         cells[1] = f"{change:+.1f}%"
@@ -134,22 +163,31 @@ def gpu_goals(results: dict, earlier: dict | None = None) -> str:
 
 def cpu_goals(results: dict) -> str:
     """The same on a CPU."""
-    found = results["results"]
-    speed = found["lightweight_x2 128x128"]
-    memory = found["memory lightweight_x2 512x512"]
-    official, ours = (speed[f"{n} float32"]["median_ms"] for n in ("official", "ours"))
-    before, after = (memory[name]["added_mib"] for name in ("official", "ours"))
-    named = threads(results["environment"])
-    lines = [row(f"CPU, {named}", "official", "ours", "times", "must", "aim", ""),
+    speed, memory = (
+        results["results"].get(name)
+        for name in ("lightweight_x2 128x128", "memory lightweight_x2 512x512")
+    )
+    runs = ("official float32", "ours float32"), ("official", "ours")
+    lines = [row(f"CPU, {threads(results['environment'])}", "official", "ours",
+                 "times", "must", "aim", ""),
              "|---|--:|--:|--:|--:|--:|---|"]  # fmt: skip
-    lines.append(row(
-        "lightweight x2, 128x128", f"{official:.0f} ms", f"{ours:.0f} ms",
-        f"{official / ours:.2f}", 2.2, 3, verdict(ours / official, 1 / 2.2, 1 / 3),
-    ))  # fmt: skip
-    lines.append(row(
-        "its memory at 512x512", f"{before:.0f} MiB", f"{after:.0f} MiB",
-        f"{before / after:.1f}", 2, 4, verdict(after / before, 1 / 2, 1 / 4),
-    ))  # fmt: skip
+    for what, found, names, key, unit, must, aim in (
+        ("lightweight x2, 128x128", speed, runs[0], "median_ms", "ms", 2.2, 3),
+        ("its memory at 512x512", memory, runs[1], "added_mib", "MiB", 2, 4),
+    ):
+        official, ours = (value(found, name, key) for name in names)
+        if official is None or ours is None:
+            reason = next(
+                (why for n in names if (why := missing(found, n)).startswith("failed")),
+                "not measured yet",
+            )
+            lines.append(row(what, "", reason, "", must, aim, ""))
+            continue
+        lines.append(row(
+            what, f"{official:.0f} {unit}", f"{ours:.0f} {unit}",
+            f"{official / ours:.{2 if unit == 'ms' else 1}f}", must, aim,
+            verdict(ours / official, 1 / must, 1 / aim),
+        ))  # fmt: skip
     return "\n".join(lines)
 
 
@@ -191,7 +229,11 @@ def table(name: str, section: dict[str, dict]) -> str:
 
     Disturbed runs are left out.
     """
+    if why := failure(section):
+        return f"{name} {why}"
     section = {n: run for n, run in section.items() if "disturbed" not in run}
+    failed = {n: why for n, run in section.items() if (why := failure(run))}
+    section = {n: run for n, run in section.items() if n not in failed}
     official = next((r for n, r in section.items() if "official" in n), None)
     lines = [
         f"| {name} | median ms | times as fast as official | peak GiB | relative difference |",  # noqa: E501
@@ -207,7 +249,9 @@ def table(name: str, section: dict[str, dict]) -> str:
             number(measured.get("peak_gib"), 2),
             "" if difference is None else f"{difference:.1e}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(row(*cells))
+    for run, why in failed.items():
+        lines.append(row(run, first_line(why), "", "", ""))
     return "\n".join(lines)
 
 
@@ -228,9 +272,10 @@ def tables(results: dict) -> str:
     for name, section in results["results"].items():
         if is_timing(section):
             parts.append(table(name, section))
-        elif "error" in section:
-            error = section["error"]
-            parts.append(f"{name} failed: {error['type']}: {error['message']}")
+        elif why := failure(section):
+            parts.append(f"{name} {why}")
+        elif "not run" in section:
+            parts.append(f"{name} was not run: {section['not run']}")
         elif name.startswith("memory"):
             rows = [f"| {run} | {m['added_mib']:,.0f} |" for run, m in section.items()]
             parts.append("\n".join([f"| {name} | MiB |", "|---|--:|", *rows]))
@@ -251,7 +296,7 @@ def roofline_points(results: dict) -> list[tuple[str, float, float]]:
         config, size = VARIANTS[match[1]], (int(match[2]), int(match[3]))
         flops = network_flops(config, *size)
         for run, measured in section.items():
-            if "disturbed" in measured:
+            if "disturbed" in measured or failure(measured):
                 continue
             rate = flops / (measured["median_ms"] / 1000)
             label = f"{match[1]}, {run}"

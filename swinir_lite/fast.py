@@ -280,11 +280,18 @@ class FastSwinIR(nn.Module):
         followed = torch.is_grad_enabled() or torch.compiler.is_compiling()
         return backend == "reference" and not (followed or self.compiled or x.is_cuda)
 
+    def _fuses_layers(self, backend: str, dtype: torch.dtype) -> bool:
+        """Whether whole layers are kernels; in float32 cuBLAS is as fast."""
+        if self.compiled or backend != "triton" or dtype == torch.float32:
+            return False
+        from .triton_layer import MAX_CHANNELS
+
+        config = self.config
+        return config.dim <= MAX_CHANNELS and len(set(config.num_heads)) == 1
+
     def deep_features(self, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
         model = self.model
-        # In float32 fused layers are no faster than cuBLAS.
-        fused = backend == "triton" and dtype != torch.float32 and not self.compiled
-        if fused and model.config.dim < 64 and len(set(model.config.num_heads)) == 1:
+        if self._fuses_layers(backend, dtype):
             x = self.fused_blocks(self.norm(model.norm_in, x, backend, dtype))
         else:
             stored = model.norm_in.weight.dtype

@@ -1,10 +1,14 @@
 import json
+import math
 
 import matplotlib.pyplot as plt
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import breakdown, speed
+from benchmarks.comparisons import wrong_losses
 from benchmarks.counting import layer_bytes, network_flops, padded_pixels
 from benchmarks.measure import compare, difference, run_section, time_in_turn
 from benchmarks.official import load_official
@@ -15,7 +19,9 @@ from benchmarks.tables import (
     roofline_points,
     tables,
 )
+from benchmarks.tables import section as tables_of
 from swinir_lite import SwinIR, SwinIRConfig
+from swinir_lite.fast import FastSwinIR
 
 TINY = {"dim": 8, "depths": (2,), "num_heads": (2,), "window_size": 4}
 RESULTS = {
@@ -118,14 +124,72 @@ def test_goals_say_what_was_missed():
     assert "| 500.0 ms | 5.00 ms | 100.0 |" in lines[0]
 
 
-def test_a_failed_section_is_recorded_and_replaced_by_an_earlier_one():
+def test_a_failed_section_is_recorded_and_said():
     def fails():
         raise RuntimeError("out of memory")
 
-    found, earlier = gpu_results(), gpu_results(light=7.0)
+    found = gpu_results()
     section = run_section(fails, torch.device("cpu"))
     assert section == {"error": {"type": "RuntimeError", "message": "out of memory"}}
-    found["results"]["lightweight_x2 360x640"] = section
+    for name in found["results"]:
+        found["results"][name] = section
+    lines = gpu_goals(found, gpu_results()).splitlines()[2:]
+    assert all("failed: RuntimeError: out of memory" in line for line in lines)
+    assert "failed: RuntimeError: out of memory" in tables(found)
+
+
+def test_a_run_with_a_wrong_output_is_timed_but_not_counted():
+    def run(value, shift=0.0):
+        return lambda: torch.tensor([value, 1.0]) + shift
+
+    def fails():
+        raise RuntimeError("out of memory")
+
+    runs = {"right": run(1.0), "ours float32": run(1.0, 1e-4)}
+    runs |= {"ours bfloat16": run(1.0, 1e-3), "nan": run(torch.nan), "raises": fails}
+    found = compare(runs, torch.device("cpu"), 2, "right")
+    assert {name for name in found if "failed" in found[name]} == {
+        "ours float32", "nan", "raises",
+    }  # fmt: skip
+    assert {name for name in found if "median_ms" in found[name]} == set(runs) - {
+        "raises"
+    }
+    results = {"environment": {}, "results": {"some": found}}
+    assert set(tables_of("some", results)) == {"right", "ours bfloat16"}
+    goals = gpu_results()
+    goals["results"]["lightweight_x2 360x640"]["ours bfloat16"] = found["raises"]
+    line = gpu_goals(goals).splitlines()[2]
+    assert "failed: RuntimeError: out of memory" in line
+    assert "reached" not in line
+
+
+def test_only_some_sections_measured_again_keep_the_others(tmp_path, monkeypatch):
+    def sections(args, results):
+        yield "first", lambda: {"run": {"median_ms": 1.0 if args.only else 2.0}}
+        yield "second", lambda: {"run": {"median_ms": 3.0, "failed": "NaN"}}
+        yield "third", "needs --set5"
+
+    path = tmp_path / "cpu.json"
+    monkeypatch.setattr(speed, "sections_cpu", sections)
+    arguments = ["speed", "--output", str(path), "--threads", "1"]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit, match="second, run: NaN"):
+        speed.main()
+    found = json.loads(path.read_text())
+    assert found["results"]["third"] == {"not run": "needs --set5"}
+    assert "third was not run: needs --set5" in tables(found)
+    monkeypatch.setattr("sys.argv", [*arguments, "--only", "first"])
+    speed.main()
+    again = json.loads(path.read_text())
+    assert again["results"].pop("first") == {"run": {"median_ms": 1.0}}
+    assert found["results"].pop("first") == {"run": {"median_ms": 2.0}}
+    assert again["results"] == found["results"]
+    assert list(again["measured apart"]) == ["first"]
+
+
+def test_what_is_not_there_is_taken_from_an_earlier_file():
+    found, earlier = gpu_results(), gpu_results(light=7.0)
+    del found["results"]["lightweight_x2 360x640"]
     assert "not measured yet" in gpu_goals(found).splitlines()[2]
     earlier["environment"]["date"] = "yesterday"
     text = gpu_goals(found, earlier)
@@ -150,8 +214,32 @@ def test_outputs_are_compared_without_tf32_and_timed_with_it():
 
     found = compare({"a": run, "b": run}, torch.device("cpu"), 2, "a")
     assert found["b"]["difference"]["largest"] == 0
-    assert seen[:3] == [False] * 3
-    assert all(seen[3:])
+    assert seen == [False] * 8 + [True] * 6  # four calls each, then three
+
+
+def test_losses_that_part_or_are_not_finite_are_wrong():
+    assert wrong_losses([0.5, 0.4], [0.501, 0.401], "ours bfloat16") is None
+    assert wrong_losses([0.5, 0.5], [0.5, 0.4], "ours bfloat16")
+    assert wrong_losses([0.5, math.nan], [0.5, 0.5], "ours bfloat16")
+
+
+def test_equality_finds_a_wrong_network(monkeypatch):
+    args = speed.parse([])
+    model = SwinIR(SwinIRConfig(**TINY)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    monkeypatch.setattr(breakdown, "build_pair", lambda *a: (None, model))
+    found = breakdown.equality(args, ["lightweight_x2"], 9, 6)
+    assert len(found) == 6
+    assert not [run["failed"] for run in found.values() if "failed" in run]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            FastSwinIR, "pad", lambda self, x, side: 1.001 * F.pad(x, (0, 2, 0, 3))
+        )
+        found = breakdown.equality(args, ["lightweight_x2"], 9, 6)
+    assert "relative difference" in found["lightweight_x2, ours float32"]["failed"]
+    assert "failed" not in found["lightweight_x2, chapters float32"]
 
 
 def test_profile_adds_kernels_of_one_name():
