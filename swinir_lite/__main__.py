@@ -5,6 +5,30 @@ import json
 import sys
 from pathlib import Path
 
+EXTRAS = {  # package -> what of pyproject.toml's optional dependencies brings it
+    "accelerate": "train", "pooch": "train", "tensorboard": "train", "tqdm": "train",
+    "lpips": "lpips", "skimage": "book",
+}  # fmt: skip
+
+
+def degradation(text):
+    """The argument of --degradation as a dict."""
+    try:
+        options = json.loads(text)
+    except json.JSONDecodeError:
+        options = None
+    if not isinstance(options, dict) or "name" not in options:
+        example = '{"name": "jpeg", "quality": 10}'
+        raise argparse.ArgumentTypeError(f"need JSON such as {example}, got {text!r}")
+    return options
+
+
+def output_file(text):
+    """The path of a file to write, in a folder that exists."""
+    if not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"no such folder: {Path(text).parent}")
+    return Path(text)
+
 
 def add_run_arguments(parser):
     parser.add_argument(
@@ -18,7 +42,7 @@ def add_run_arguments(parser):
 
 def add_measuring_arguments(parser):
     parser.add_argument(
-        "--degradation", nargs="+", type=json.loads, metavar="JSON",
+        "--degradation", nargs="+", type=degradation, metavar="JSON",
         help="what to undo, if not the training's: "
         """'{"name": "gaussian_noise", "sigma": 25}'""",
     )  # fmt: skip
@@ -33,63 +57,9 @@ def chosen_metrics(names):
     return {name: METRICS[name] for name in names}
 
 
-def read_arguments(arguments):
-    parser = argparse.ArgumentParser(prog="python -m swinir_lite")
-    commands = parser.add_subparsers(dest="command", required=True)
-
-    restore = commands.add_parser("restore", help="restore pictures")
-    restore.add_argument(
-        "model", help="a shipped model's name, a file of weights, or a run's folder"
-    )
-    restore.add_argument("images", nargs="+", help="8-bit pictures")
-    restore.add_argument("--to", default="restored", help="folder for the PNG files")
-
-    download = commands.add_parser("download", help="fetch data sets, checked")
-    download.add_argument("names", nargs="*", help="div2k, set5, ...; none lists them")
-    download.add_argument("--to", default="data", help="folder to put them in")
-    download.add_argument("--scale", type=int, nargs="+", default=[2])
-
-    prepare = commands.add_parser("prepare", help="check and decode a training set")
-    add_run_arguments(prepare)
-
-    train = commands.add_parser("train", help="train, or continue a run")
-    add_run_arguments(train)
-    train.add_argument("--out", required=True, help="folder of the run")
-    train.add_argument(
-        "--resume", action="store_true", help="continue the run in --out, if any"
-    )
-    train.add_argument(
-        "--leg-minutes", type=float, default=float("inf"),
-        help="stop with a checkpoint after so many minutes; resume later",
-    )  # fmt: skip
-
-    evaluate = commands.add_parser("evaluate", help="PSNR and SSIM on test sets")
-    evaluate.add_argument(
-        "model", help="a run's folder, a file of weights, or a shipped model's name"
-    )
-    evaluate.add_argument("test_sets", nargs="+", help="folders, such as Set5")
-    evaluate.add_argument("--json", help="also write all scores to this file")
-    add_measuring_arguments(evaluate)
-
-    profile = commands.add_parser("profile", help="where a training step's time goes")
-    add_run_arguments(profile)
-    profile.add_argument("--out", required=True, help="JSON file to write")
-    profile.add_argument("--profile-steps", type=int, default=50)
-
-    ship = commands.add_parser("ship", help="make a run's weights a shipped model")
-    ship.add_argument("run", help="folder of a finished run")
-    ship.add_argument(
-        "name", help="the name it is loaded by; of several degradations, what stands "
-        "before the level: gray_denoise for gray_denoise_15, gray_denoise_25, ..."
-    )  # fmt: skip
-    ship.add_argument("test_sets", nargs="+", help="folders that it is measured on")
-    ship.add_argument("--data", required=True, help="in words: what it was trained on")
-    add_measuring_arguments(ship)
-    return parser.parse_args(arguments)
-
-
 def run_restore(options):
-    from .trained_models import load_trained, restore_files
+    from .restore_files import restore_files
+    from .trained_models import load_trained
 
     model, _ = load_trained(options.model)
     for path in restore_files(model, options.images, options.to):
@@ -139,7 +109,7 @@ def run_evaluate(options):
             {"set": k, "degradation": degradation, **v} for k, v in measured.items()
         ]
     if options.json:
-        Path(options.json).write_text(json.dumps(scores, indent=2) + "\n")
+        options.json.write_text(json.dumps(scores, indent=2) + "\n")
 
 
 def run_profile(options):
@@ -148,12 +118,12 @@ def run_profile(options):
 
     config = load_config(options.config, options.overrides)
     result = profile(config, options.profile_steps)
-    Path(options.out).write_text(json.dumps(result, indent=2) + "\n")
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 
 
 def run_ship(options):
-    from .trained_models import ship
+    from .ship import ship
 
     metrics = chosen_metrics(options.metrics)
     what = options.run, options.name, options.test_sets, options.data
@@ -161,11 +131,83 @@ def run_ship(options):
     print(f"shipped as {', '.join(entries)}")
 
 
+def read_arguments(arguments):
+    parser = argparse.ArgumentParser(prog="python -m swinir_lite")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    restore = commands.add_parser("restore", help="restore pictures")
+    restore.set_defaults(run=run_restore)
+    restore.add_argument(
+        "model", help="a shipped model's name, a file of weights, or a run's folder"
+    )
+    restore.add_argument("images", nargs="+", help="8-bit pictures")
+    restore.add_argument("--to", default="restored", help="folder for the PNG files")
+
+    download = commands.add_parser("download", help="fetch data sets, checked")
+    download.set_defaults(run=run_download)
+    download.add_argument("names", nargs="*", help="div2k, set5, ...; none lists them")
+    download.add_argument("--to", default="data", help="folder to put them in")
+    download.add_argument("--scale", type=int, nargs="+", default=[2])
+
+    prepare = commands.add_parser("prepare", help="check and decode a training set")
+    prepare.set_defaults(run=run_prepare)
+    add_run_arguments(prepare)
+
+    train = commands.add_parser("train", help="train, or continue a run")
+    train.set_defaults(run=run_train)
+    add_run_arguments(train)
+    train.add_argument("--out", required=True, help="folder of the run")
+    train.add_argument(
+        "--resume", action="store_true", help="continue the run in --out, if any"
+    )
+    train.add_argument(
+        "--leg-minutes", type=float, default=float("inf"),
+        help="stop with a checkpoint after so many minutes; resume later",
+    )  # fmt: skip
+
+    evaluate = commands.add_parser("evaluate", help="PSNR and SSIM on test sets")
+    evaluate.set_defaults(run=run_evaluate)
+    evaluate.add_argument(
+        "model", help="a run's folder, a file of weights, or a shipped model's name"
+    )
+    evaluate.add_argument("test_sets", nargs="+", help="folders, such as Set5")
+    evaluate.add_argument(
+        "--json", type=output_file, help="also write all scores to this file"
+    )
+    add_measuring_arguments(evaluate)
+
+    profile = commands.add_parser("profile", help="where a training step's time goes")
+    profile.set_defaults(run=run_profile)
+    add_run_arguments(profile)
+    profile.add_argument(
+        "--out", type=output_file, required=True, help="JSON file to write"
+    )
+    profile.add_argument("--profile-steps", type=int, default=50)
+
+    ship = commands.add_parser("ship", help="make a run's weights a shipped model")
+    ship.set_defaults(run=run_ship)
+    ship.add_argument("run", help="folder of a finished run")
+    ship.add_argument(
+        "name", help="the name it is loaded by; of several degradations, what stands "
+        "before the level: gray_denoise for gray_denoise_15, gray_denoise_25, ..."
+    )  # fmt: skip
+    ship.add_argument("test_sets", nargs="+", help="folders that it is measured on")
+    ship.add_argument("--data", required=True, help="in words: what it was trained on")
+    add_measuring_arguments(ship)
+    return parser.parse_args(arguments)
+
+
 def main(arguments=None):
     """Run one command; errors that the user can mend are one line."""
     options = read_arguments(arguments)
     try:
-        globals()[f"run_{options.command}"](options)
+        options.run(options)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        install = f'pip install "swinir-lite[{EXTRAS[package]}]"'
+        sys.exit(f"error: this needs the package {package}: {install}")
     except (ValueError, OSError, FloatingPointError) as error:
         sys.exit(f"error: {error}")
 

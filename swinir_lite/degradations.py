@@ -34,3 +34,6 @@ METRICS = {
     "gradient_distance": gradient_distance,
     "lpips": lpips_distance,
 }
+
+# their LQ images are smaller; the others' are as large as the HQ images
+SHRINKING = ("bicubic", "real_world")

@@ -155,11 +155,11 @@ def summary(name, scores):
     """One line for people, which says on what the numbers were measured."""
     known = ("psnr", "ssim", "scale", "channel", "border", "images")
     more = [f", {k} {value:.4f}" for k, value in scores.items() if k not in known]
-    on_rgb = scores["scale"] > 1 and scores["channel"] == "RGB"
+    note = ""
+    if scores["scale"] > 1 and scores["channel"] == "RGB":
+        note = ", not comparable with papers, which measure Y"
     return (
         f"{name}: PSNR {scores['psnr']:.3f} dB, SSIM {scores['ssim']:.4f}"
         f"{''.join(more)} (on {scores['channel']}, border {scores['border']}, "
-        f"{len(scores['images'])} images)"
-        + on_rgb
-        * ", not comparable with papers, which measure Y"
+        f"{len(scores['images'])} images){note}"
     )

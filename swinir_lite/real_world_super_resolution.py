@@ -274,9 +274,9 @@ def lpips_network():
     """The network of the optional package lpips, which fetches its weights once."""
     try:
         from lpips import LPIPS
-    except ImportError as error:
-        needed = "LPIPS needs an optional package: pip install lpips"
-        raise ImportError(needed) from error
+    except ModuleNotFoundError as error:
+        needed = 'LPIPS needs the package lpips: pip install "swinir-lite[lpips]"'
+        raise ModuleNotFoundError(needed, name="lpips") from error
     return LPIPS(net="alex", verbose=False).eval()
 
 

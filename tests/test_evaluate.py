@@ -127,5 +127,5 @@ def test_a_denoiser_is_measured_on_the_official_noise(photos, capsys):
     noisy = np.clip((gray / 255 + noise) * 255, 0, 255).round()
     expected = 10 * np.log10(255**2 / np.mean((noisy - gray) ** 2))
     assert scores["images"]["b"]["psnr"] == pytest.approx(expected, abs=0.01)
-    with pytest.raises(ValueError, match="say what it is to undo"):
+    with pytest.raises(ValueError, match="not enlarge: say what it is to undo"):
         evaluate_on(model, {"name": "bicubic"}, [photos])

@@ -1,6 +1,9 @@
 """The models that ship: what the manifest says of them holds."""
 
 import json
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from swinir_lite import shipped_weights as module
 from swinir_lite.__main__ import main
 from swinir_lite.data import read_image
 from swinir_lite.evaluate import restore
+from swinir_lite.ship import ship
 from swinir_lite.shipped_weights import MAX_BYTES, WEIGHTS, shipped_models
 from swinir_lite.train import Trainer
 from swinir_lite.trained_models import (
@@ -20,7 +24,6 @@ from swinir_lite.trained_models import (
     load_trained,
     sample_photographs,
     scale_and_channels,
-    ship,
 )
 from swinir_lite.training_config import load_config
 
@@ -94,6 +97,52 @@ def test_pictures_are_restored_from_the_command_line(tmp_path, capsys):
         main(["restore", "gray_denoise_25", picture, picture])
     with pytest.raises(SystemExit, match="no such"):
         main(["restore", "no_model", picture])
+
+
+def test_restoring_needs_no_package_beyond_the_required_ones(tmp_path):
+    picture = sample_photographs(tmp_path, 1) / "coffee.png"
+    script = f"""
+import sys
+for package in ("accelerate", "tqdm", "pooch", "tensorboard", "skimage", "matplotlib"):
+    sys.modules[package] = None
+from swinir_lite.__main__ import main
+main(["restore", "lightweight_x2", {str(picture)!r}, "--to", {str(tmp_path)!r} + "/to"])
+main(["download"])
+"""
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (tmp_path / "to/coffee.png").is_file()
+    assert result.returncode == 1
+    needs = 'error: this needs the package pooch: pip install "swinir-lite[train]"'
+    assert result.stderr.strip() == needs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["profile", "--out", "no/x.json"], "argument --out: no such folder: no"),
+        (["evaluate", "m", "Set5", "--json", "no/x"], "--json: no such folder: no"),
+        (["evaluate", "m", "Set5", "--degradation", "jpeg"], "JSON such as .* 'jpeg'"),
+        (["evaluate", "m", "Set5", "--degradation", '{"nme": 1}'], "JSON such as"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_any_work(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_what_a_model_cannot_undo_is_said(tmp_path):
+    jpeg = ["--degradation", '{"name": "jpeg", "quality": 10}']
+    with pytest.raises(SystemExit, match=r"model enlarges by 2: say .* not 'jpeg'"):
+        main(["evaluate", "lightweight_x2", str(tmp_path), *jpeg])
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"steps": 1}')
+    (tmp_path / "state.pt").write_bytes(b"damaged")
+    with pytest.raises(SystemExit, match=r"state\.pt is damaged"):
+        main(["evaluate", str(tmp_path), "Set5"])
 
 
 def test_every_file_of_weights_is_in_the_manifest():
