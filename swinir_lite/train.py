@@ -6,7 +6,6 @@ The same function runs on a CPU, on one GPU, and on several GPUs under
 
 import copy
 import math
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -23,10 +22,8 @@ from .muon import make_optimizers
 from .swinir import SwinIR
 from .training_config import as_json
 from .training_log import TrainingLog
-from .training_setup import make_accelerator, make_sampler, make_test_set
-
-MAY_CHANGE = {"data", "cache", "device", "graph", "initial_weights", "validation",
-              "validate_every", "checkpoint_every", "log_every"}  # fmt: skip
+from .training_setup import make_accelerator, make_sampler, make_test_set, name_batch
+from .training_state import identity, read_state, write_state
 
 
 class Trainer:
@@ -44,6 +41,7 @@ class Trainer:
     """
 
     def __init__(self, config, folder, resume=False, model=None):
+        self.began = time.perf_counter()
         self.config, self.folder = config, Path(folder)
         self.state_file = self.folder / "state.pt"
         if self.state_file.exists() and not resume:
@@ -51,8 +49,10 @@ class Trainer:
         self.accelerator = make_accelerator(config)
         self.device = self.accelerator.device
         self.main = self.accelerator.is_main_process
+        self.processes = self.accelerator.num_processes
         self.test_set = make_test_set(config) if self.main else []
         self.sampler = make_sampler(config, self.accelerator)
+        self.identity = identity(config, self.sampler.cache, self.processes)
 
         torch.manual_seed(config.seed)  # all processes draw the same weights
         self.model = config.make_model() if model is None else model
@@ -76,26 +76,20 @@ class Trainer:
         if cuda and config.graph:
             self.gradients = Graphed(self.gradients)
             self.update = Graphed(self.update)
-            alone = self.accelerator.num_processes == 1  # DDP's reduction stays outside
-            if alone and "adversarial" in config.losses:
-                self.learn = Graphed(self.learn)
+            if self.processes == 1 and "adversarial" in config.losses:
+                self.learn = Graphed(self.learn)  # DDP's reduction stays outside
 
         self.step, self.seconds, self.total = 0, 0.0, config.steps or math.inf
         if self.state_file.exists():
             self.load()
         self.history = {}  # name -> values since the last report, still on the device
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.main:
-            (self.folder / "config.json").write_text(as_json(config))
-        self.log = TrainingLog(self.folder, self.main, self.step, config.steps or None)
-        self.log.write(self.step, "start", **self.description())
 
     def description(self):
         """What the log says about the run's circumstances."""
         gpu = torch.cuda.get_device_name() if self.device.type == "cuda" else None
         return {
             "config": asdict(self.config), "device": gpu or "CPU",
-            "processes": self.accelerator.num_processes, "torch": torch.__version__,
+            "processes": self.processes, "torch": torch.__version__,
             "precision": self.accelerator.mixed_precision.replace("no", "fp32"),
             "images": len(self.sampler.cache.names), "date": time.strftime("%Y-%m-%d"),
             "parameters": sum(p.numel() for p in self.params),
@@ -112,7 +106,7 @@ class Trainer:
 
     def average_gradients(self):
         """Data parallelism: every process takes the mean of all gradients."""
-        if self.accelerator.num_processes > 1:
+        if self.processes > 1:
             grads = [p.grad for p in self.params]
             flat = torch.cat([g.flatten() for g in grads])
             flat = self.accelerator.reduce(flat, "mean")
@@ -149,31 +143,36 @@ class Trainer:
             self.history.setdefault(name, []).append(value.detach().clone())
         self.step += 1
 
+    def start_clock(self):
+        """From here on, steps count as minutes of training."""
+        self.tick, self.ticked = time.perf_counter(), self.step
+
     def report(self):
         """Log the steps since the last report; stop if a loss was not finite."""
-        history = {k: torch.stack(v).tolist() for k, v in self.history.items()}
-        now = time.perf_counter()
-        elapsed, self.tick = now - self.tick, now
-        count, self.history = len(history["loss"]), {}
+        values = torch.stack([torch.stack(v) for v in self.history.values()])
+        values = self.accelerator.reduce(values, "mean").tolist()  # of all processes
+        history, self.history = dict(zip(self.history, values)), {}
+        now, count = time.perf_counter(), len(history["loss"])
+        elapsed, timed = now - self.tick, self.step - self.ticked
         for i, (loss, norm) in enumerate(zip(history["loss"], history["grad_norm"])):
             if not math.isfinite(loss + norm):
                 self.stop_non_finite(self.step - count + i, loss, norm)
         self.seconds += elapsed
         config = self.config
-        speed = count * config.batch / elapsed
+        speed = timed * config.batch / elapsed
         if config.minutes:
             left = max(0.0, 60 * config.minutes - self.seconds)
             self.total = self.step + round(left * self.step / self.seconds)
         means = {name: math.fsum(values) / count for name, values in history.items()}
         self.log.write(
             self.step, "train", **means, lr=self.lr, images_per_second=round(speed, 1),
-            seconds=self.seconds,
+            seconds=self.seconds, wall_seconds=round(now - self.began, 2),
         )  # fmt: skip
         shown = {"loss": means["loss"], "images_per_second": int(speed)}
         self.log.progress(self.step, self.total, **shown)
 
     def stop_non_finite(self, step, loss, norm):
-        batch = self.sampler.describe(step)
+        batch = name_batch(self.sampler, step, self.processes)
         self.log.write(step, "non-finite", loss=str(loss), norm=str(norm), batch=batch)
         self.log.close()
         raise FloatingPointError(
@@ -190,50 +189,53 @@ class Trainer:
             self.log.write(self.step, "validation", **scores)
 
     def save(self):
-        """Write `state.pt`: all of the run, or on a crash the state before."""
+        """Write `state.pt`: all that a run consists of beside its files of images."""
         if not self.main:
             return
         state = {
-            "config": asdict(self.config), "step": self.step, "seconds": self.seconds,
-            "total": self.total, "model": self.model.state_dict(),
-            "ema": self.ema.state_dict(), "criterion": self.criterion.state_dict(),
+            "run": self.identity, "step": self.step, "seconds": self.seconds,
+            "wall_seconds": time.perf_counter() - self.began, "total": self.total,
+            "model": self.model.state_dict(), "ema": self.ema.state_dict(),
+            "criterion": self.criterion.state_dict(), "rng": torch.get_rng_state(),
             "optimizers": [o.state_dict() for o in self.optimizers],
-            "rng": torch.get_rng_state(),
         }  # fmt: skip
-        partial_file = self.state_file.with_suffix(".partial")
-        with partial_file.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial_file, self.state_file)
+        write_state(self.state_file, state)
 
     def load(self):
-        state = torch.load(self.state_file, map_location=self.device, weights_only=True)
-        saved, ours = state["config"], asdict(self.config)
-        differing = {k for k in saved if ours.get(k) != saved[k]} - MAY_CHANGE
-        if differing:
-            changes = [f"{k}: {saved[k]} -> {ours.get(k)}" for k in sorted(differing)]
-            raise ValueError(f"not the run in {self.folder}: {'; '.join(changes)}")
+        state = read_state(self.state_file, self.identity, self.device)
         for name in ("model", "ema", "criterion"):
             getattr(self, name).load_state_dict(state[name])
         for optimizer, saved_state in zip(self.optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved_state)
         torch.set_rng_state(state["rng"].cpu())
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.total = state["total"]
+        for name in ("step", "seconds", "total"):
+            setattr(self, name, state[name])
+        self.began -= state["wall_seconds"]
 
     def is_due(self, every):
         return self.step % every == 0 or self.step >= self.total
 
+    def open_log(self):
+        """Continue or begin the run's files, and say what runs and where."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.main:
+            (self.folder / "config.json").write_text(as_json(self.config))
+        known = self.config.steps or None
+        self.log = TrainingLog(self.folder, self.main, self.step, known)
+        self.log.write(self.step, "start", **self.description())
+
     def run(self, leg_minutes=math.inf):
         """Train to the end, or for `leg_minutes` of wall time; True if at the end."""
+        if self.step >= self.total:
+            return True  # at its end when it was resumed
+        self.open_log()
         config, start, leg_over = self.config, time.perf_counter(), False
         first = self.step
         while self.step < self.total and not leg_over:
             self.train_step()
             if self.step == first + 1:  # compiling and warming up are not training
                 float(self.history["loss"][0])
-                self.tick = time.perf_counter()
+                self.start_clock()
             if self.is_due(config.log_every):
                 self.report()
                 leg_over = time.perf_counter() - start > 60 * leg_minutes
@@ -242,6 +244,6 @@ class Trainer:
                     self.validate()
                 if self.is_due(config.checkpoint_every) or leg_over:
                     self.save()
-                self.tick = time.perf_counter()
+                self.start_clock()
         self.log.close()
         return self.step >= self.total

@@ -2,15 +2,16 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from inspect import signature
 from pathlib import Path
 
 from .convolutional_baseline import ResidualCNN
-from .swinir import SwinIR
+from .swinir import SwinIR, SwinIRConfig
 from .variants import VARIANTS
 
 PRESETS = Path(__file__).parent / "presets"
-SCHEDULES = ("cosine", "halving", "constant")
+SCHEDULES = ("cosine", "halving")
 OPTIMIZERS = ("adam", "muon")
 PRECISIONS = ("auto", "fp32", "bf16")
 FP16_REFUSED = (
@@ -19,11 +20,46 @@ FP16_REFUSED = (
 )
 
 
+def is_number(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number",
+         tuple: "a list of numbers", dict: "a dict of options"}  # fmt: skip
+
+
+def checked(name, value, default):
+    """The value of a field; ValueError if it is of another kind than the default."""
+    kind = type(default)
+    if kind is tuple:
+        fits = isinstance(value, list | tuple) and all(is_number(v) for v in value)
+    elif kind in (int, float):
+        fits = is_number(value) and value == kind(value)
+    else:
+        fits = isinstance(value, kind)
+    if not fits:
+        raise ValueError(f"{name} must be {KINDS[kind]}, got {value!r}")
+    return kind(value) if kind in (int, tuple) else value
+
+
+def check_architecture(network, options):
+    """Raise ValueError for what a network's constructor would not take."""
+    known = signature(network).parameters
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(f"architecture has no {name!r}; there are {list(known)}")
+        checked(f"architecture.{name}", value, known[name].default)
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """A training run; raises ValueError for what cannot be trained.
 
-    A run is as long as `steps` says, or as `minutes` of training allow.
+    A run is as long as `steps` says, or as `minutes` of training allow.  Minutes
+    count what the steps take, with their data and their lines in the log.  Not
+    counted are a leg's start and its first step, in which the network is compiled,
+    validation, and checkpoints: the log's `wall_seconds` count these as well.
     """
 
     # The network
@@ -64,11 +100,15 @@ class TrainConfig:
     graph: bool = True  # replay the step as a CUDA graph
 
     def __post_init__(self):
-        object.__setattr__(self, "betas", tuple(self.betas))
+        for name, default in defaults().items():
+            value = checked(name, getattr(self, name), default)
+            object.__setattr__(self, name, value)
         if self.variant not in {*VARIANTS, "residual_cnn"}:
             known = ", ".join([*VARIANTS, "residual_cnn"])
             raise ValueError(f"no variant {self.variant!r}; there are {known}")
-        if (self.steps > 0) == (self.minutes > 0):
+        network = ResidualCNN if self.variant == "residual_cnn" else SwinIRConfig
+        check_architecture(network, self.architecture)
+        if min(self.steps, self.minutes) < 0 or (self.steps > 0) == (self.minutes > 0):
             given = f"steps {self.steps} and minutes {self.minutes}"
             raise ValueError(f"give either steps or minutes, got {given}")
         if self.precision == "fp16":
@@ -80,14 +120,29 @@ class TrainConfig:
         ):
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-        for name in ("patch", "batch", "validate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
+        for name in (
+            "patch",
+            "batch",
+            "validate_every",
+            "checkpoint_every",
+            "log_every",
+        ):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         if not 0 <= self.ema < 1 or self.lr <= 0 or self.warmup < 0 or self.clip < 0:
             raise ValueError("need 0 <= ema < 1, lr > 0, warmup >= 0 and clip >= 0")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas}")
         for name in ("validate_every", "checkpoint_every"):
-            if self.log_every < 1 or getattr(self, name) % self.log_every:
-                raise ValueError(f"{name} must be a multiple of log_every")
+            if (value := getattr(self, name)) % self.log_every:
+                log_every = f"log_every, {self.log_every}"
+                raise ValueError(
+                    f"{name} must be a multiple of {log_every}, got {value}"
+                )
+        if self.validation and not isinstance(self.validation.get("path"), str):
+            raise ValueError(f"validation needs a path, got {self.validation}")
+        if "name" not in self.degradation:
+            raise ValueError(f"degradation needs a name, got {self.degradation}")
         if (self.scale > 1) != (self.degradation["name"] in ("bicubic", "real_world")):
             name = self.degradation["name"]
             raise ValueError(f"degradation {name!r} does not fit scale {self.scale}")
@@ -132,11 +187,43 @@ class TrainConfig:
         warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         if self.schedule == "cosine":
             factor = (1 + math.cos(math.pi * progress)) / 2
-        elif self.schedule == "halving":  # where the paper halves: 250 of 500k, ...
+        else:  # halving, where the paper does: at 250,000 steps of 500,000, ...
             factor = 0.5 ** sum(progress >= at for at in (0.5, 0.8, 0.9, 0.95))
-        else:
-            factor = 1.0
         return self.lr * warm * factor
+
+
+def defaults():
+    """{field: default} of TrainConfig."""
+    return {
+        f.name: f.default if f.default_factory is MISSING else f.default_factory()
+        for f in fields(TrainConfig)
+    }
+
+
+def read_fields(source):
+    """The dict in a preset's or another JSON file."""
+    preset = PRESETS / f"{source}.json"
+    path = preset if preset.is_file() else Path(source)
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in PRESETS.glob("*.json")))
+        raise ValueError(f"no configuration {source!r}: no such file, nor {names}")
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold a dict of fields, not {values!r}")
+    return values
+
+
+def override(values, keys, value, name):
+    """The dict `values` with an entry changed, which `keys` lead to."""
+    key, *inner = keys
+    if not isinstance(values, dict):
+        raise ValueError(f"cannot set {name}: what it is a part of is {values!r}")
+    if inner:
+        value = override(values.get(key, {}), inner, value, name)
+    return {**values, key: value}
 
 
 def load_config(source, overrides=()):
@@ -147,27 +234,21 @@ def load_config(source, overrides=()):
         overrides: strings such as "lr=2e-3" or "degradation.sigma=[0, 50]".
 
     Raises:
-        ValueError: for an unknown field or preset.
+        ValueError: for an unknown field or preset, or a file that cannot be read.
     """
-    if not isinstance(source, dict):
-        preset = PRESETS / f"{source}.json"
-        path = preset if preset.is_file() else Path(source)
-        if not path.is_file():
-            names = ", ".join(sorted(p.stem for p in PRESETS.glob("*.json")))
-            raise ValueError(f"no configuration {source!r}: no such file, nor {names}")
-        source = json.loads(path.read_text())
-    values = dict(source)
-    for override in overrides:
-        key, separator, text = override.partition("=")
+    known = defaults()
+    values = dict(source if isinstance(source, dict) else read_fields(source))
+    for text in overrides:
+        name, separator, given = text.partition("=")
         if not separator:
-            raise ValueError(f"expected key=value, got {override!r}")
+            raise ValueError(f"expected key=value, got {text!r}")
         try:
-            value = json.loads(text)
+            value = json.loads(given)
         except json.JSONDecodeError:
-            value = text  # a plain word needs no quotes
-        name, _, inner = key.partition(".")
-        values[name] = {**values.get(name, {}), inner: value} if inner else value
-    known = {f.name for f in fields(TrainConfig)}
+            value = given  # a plain word needs no quotes
+        if isinstance(known.get(name), str) and not isinstance(value, str):
+            value = given  # a folder may be called 2024
+        values = override({**known, **values}, name.split("."), value, name)
     if unknown := sorted(values.keys() - known):
         raise ValueError(f"unknown fields {unknown}; there are {sorted(known)}")
     return TrainConfig(**values)

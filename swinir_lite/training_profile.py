@@ -48,10 +48,10 @@ def profile(config, steps=50):
     """Run a few training steps and say how long the device waited.
 
     Returns:
-        A dict: `step_ms`; `data_ms`, what making a batch adds to it; on a GPU
-        `gpu_waiting`, the share of the time in which the GPU had nothing to do,
-        and `gpu_idle`, which adds the short gaps between kernels, both from
-        PyTorch's profiler; and the memory.
+        A dict: the run's circumstances, as in its log; `step_ms`; `data_ms`, what
+        making a batch adds to it; on a GPU `gpu_waiting`, the share of the time in
+        which the GPU had nothing to do, and `gpu_idle`, which adds the short gaps
+        between kernels, both from PyTorch's profiler; and the memory.
     """
     with TemporaryDirectory() as folder:
         trainer = Trainer(config, folder)
@@ -59,7 +59,7 @@ def profile(config, steps=50):
         for _ in range(10):
             trainer.train_step()
         whole = timed(trainer.train_step, steps, trainer.device)
-        result = {"device": trainer.description()["device"], "batch": config.batch}
+        result = {**trainer.description(), "batch": config.batch}
         if trainer.device.type == "cuda":
             activities = [torch.profiler.ProfilerActivity.CUDA]
             with torch.profiler.profile(activities=activities) as trace:
@@ -72,6 +72,5 @@ def profile(config, steps=50):
         batch = trainer.sampler.batch(0)
         trainer.sampler.batch = lambda step: batch
         fixed = timed(trainer.train_step, steps, trainer.device)
-        trainer.log.close()
     result |= {"step_ms": 1e3 * whole, "data_ms": 1e3 * (whole - fixed)}
     return result | {"images_per_second": config.batch / whole}
