@@ -100,7 +100,7 @@ def parse(arguments=None):
     parser.add_argument("--threads", default=2, type=int, help="on a CPU")
     parser.add_argument("--weights", help="trained weights, for PSNR on --set5")
     parser.add_argument("--set5", help="folder of the test set")
-    parser.add_argument("--only", help="only sections with this in their name")
+    parser.add_argument("--only", nargs="+", help="parts of names of sections")
     parser.add_argument("--output", help="where the JSON goes")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--variant", help=argparse.SUPPRESS)
@@ -131,7 +131,7 @@ def main():
     sections = sections_cuda if args.device.type == "cuda" else sections_cpu
     started, wrong = time.perf_counter(), []
     for name, section in sections(args, file["results"]):
-        if args.only and args.only not in name:
+        if args.only and not any(part in name for part in args.only):
             continue
         if isinstance(section, str):
             file["results"][name] = {"not run": section}
