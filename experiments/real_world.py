@@ -18,6 +18,7 @@ from swinir_lite.real_world_super_resolution import (
     degrade_photograph,
     gradient_distance,
 )
+from swinir_lite.shipped_weights import shipped_models
 
 MODELS = (
     "lightweight_x4",
@@ -90,7 +91,13 @@ def main(arguments=None):
         for name, image in crops.items():
             Image.fromarray(image).save(args.crops / f"{name}.png")
         return
-    about = {"images": list(crops), "side": args.side, "seeds": args.seeds}
+    shipped = shipped_models()
+    about = {
+        "images": list(crops),
+        "side": args.side,
+        "seeds": args.seeds,
+        "weights": {name: shipped[name]["sha256"] for name in args.models},
+    }
     scores = measure(crops, args.models, args.seeds)
     args.out.write_text(json.dumps({**about, "scores": scores}, indent=2) + "\n")
     for name, means in scores.items():

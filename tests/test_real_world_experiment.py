@@ -11,6 +11,7 @@ from experiments.real_world import central_crop, main
 from swinir_lite import imresize, psnr, to_image
 from swinir_lite.data import read_image
 from swinir_lite.real_world_super_resolution import degrade_photograph
+from swinir_lite.shipped_weights import shipped_models
 
 
 @pytest.fixture
@@ -43,6 +44,8 @@ def test_bicubic_and_a_model_are_measured_on_the_same_chains(div2k):
     assert scores["bicubic"]["psnr"] == pytest.approx(np.mean(expected))
     assert scores.keys() == {"bicubic", "lightweight_x4"}
     assert scores["bicubic"] != scores["lightweight_x4"]
+    weights = {name: entry["sha256"] for name, entry in shipped_models().items()}
+    assert measured["weights"] == {"lightweight_x4": weights["lightweight_x4"]}
 
 
 def test_the_crops_can_be_kept(div2k):
