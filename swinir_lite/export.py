@@ -1,5 +1,6 @@
 """Export a SwinIR for other runtimes, for images of any size (chapter 13)."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -44,7 +45,7 @@ def export_program(model: SwinIR, batch: int | None = 1) -> ExportedProgram:
     fixed number of images, or for any above one if ``batch`` is None. PyTorch
     lets the program refuse images that are a single window wide; ONNX takes them.
     """
-    network = ExportableSwinIR(model.float().cpu().eval())
+    network = ExportableSwinIR(deepcopy(model).float().cpu().eval())
     side = 2 * model.config.window_size + 1  # two windows and a part of one
     image = torch.rand(batch or 2, model.config.in_channels, side, side + 1)
     sizes = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}

@@ -47,6 +47,18 @@ def test_exported_program_equals_the_model_at_sizes_not_seen_in_export(changes):
         torch.testing.assert_close(program(image), model(image))
 
 
+def test_exporting_leaves_the_model_as_it_was():
+    model = tiny().bfloat16().train()
+    model.conv_first.weight.requires_grad_(True)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    export_program(model)
+    assert model.training
+    assert model.conv_first.weight.requires_grad
+    for name, value in model.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name])
+
+
 def test_a_missing_folder_is_named_before_anything_is_exported(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing"):
         export_onnx(tiny(), tmp_path / "missing" / "model.onnx")
