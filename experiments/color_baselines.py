@@ -1,0 +1,124 @@
+"""Colour models beside simpler methods: python -m experiments.color_baselines --help
+
+Measures the damaged images themselves, non-local means, the gray model and the
+colour model on the middle of DIV2K's validation images.  What it writes is
+committed; chapter 10 reads it.
+"""
+
+import argparse
+import json
+import statistics
+from functools import cache
+from pathlib import Path
+
+import torch
+from skimage.restoration import denoise_nl_means
+
+from swinir_lite import fast, load_model, psnr, ssim, to_image
+from swinir_lite.denoising_and_jpeg import (
+    add_gaussian_noise,
+    add_jpeg_artifacts,
+    psnr_b,
+    rgb_to_ycbcr,
+    ycbcr_to_rgb,
+)
+from swinir_lite.evaluate import restore
+
+from .real_world import read_crops
+
+SIGMAS, QUALITIES = (15, 25, 50), (10, 20, 30, 40)
+STRENGTHS = (0.5, 0.65, 0.8, 1.0)  # of non-local means, in units of sigma
+
+
+@cache
+def load_fast(name):
+    """A shipped model, loaded once."""
+    return fast(load_model(name))
+
+
+def run(model, lq):
+    """Restore (B, C, H, W), padded as in every evaluation."""
+    return restore(model, lq, window_size=model.config.window_size)
+
+
+def non_local_means(lq, sigma, clean):
+    """Non-local means at the strength that suits this very image best."""
+    pixels, sigma = lq[0].permute(1, 2, 0).numpy(), sigma / 255
+    options = {"patch_size": 5, "patch_distance": 6, "channel_axis": -1}
+    results = [
+        denoise_nl_means(pixels, h=s * sigma, sigma=sigma, **options) for s in STRENGTHS
+    ]
+    images = [to_image(torch.from_numpy(r).permute(2, 0, 1)[None]) for r in results]
+    return max(images, key=lambda image: psnr(image, clean))
+
+
+def denoised(clean, sigma):
+    """{method: uint8 image} for one crop (H, W, 3) and one noise level."""
+    lq = add_gaussian_noise(clean, sigma=sigma)
+    gray, color = (load_fast(f"{kind}_denoise_{sigma}") for kind in ("gray", "color"))
+    channels = run(gray, lq.transpose(0, 1)).transpose(0, 1)  # three gray images
+    return {
+        "noisy": to_image(lq),
+        "non-local means": non_local_means(lq, sigma, clean),
+        "gray model, each channel": to_image(channels),
+        "colour model": to_image(run(color, lq)),
+    }
+
+
+def repaired(clean, quality):
+    """{method: uint8 image} for one crop (H, W, 3) and one JPEG quality."""
+    lq = add_jpeg_artifacts(clean, quality=quality)
+    gray, color = (load_fast(f"{kind}_jpeg_{quality}") for kind in ("gray", "color"))
+    ycbcr = rgb_to_ycbcr(255 * lq)
+    luma = (255 * run(gray, ycbcr[:, :1] / 255)).clamp(0, 255).round()
+    only_luma = ycbcr_to_rgb(torch.cat([luma, ycbcr[:, 1:]], 1)) / 255
+    return {
+        "JPEG": to_image(lq),
+        "gray model, Y alone": to_image(only_luma),
+        "colour model": to_image(run(color, lq)),
+    }
+
+
+def score(restored, clean):
+    """On RGB, as the paper measures colour."""
+    metrics = {"psnr": psnr, "ssim": ssim, "psnr_b": psnr_b}
+    return {key: metric(restored, clean) for key, metric in metrics.items()}
+
+
+def measure(crops, methods, levels):
+    """Means over the crops: {level: {method: scores}}."""
+    means = {}
+    for level in levels:
+        scores = {}
+        for clean in crops.values():
+            for name, image in methods(clean, level).items():
+                scores.setdefault(name, []).append(score(image, clean))
+        means[str(level)] = {
+            name: {key: statistics.fmean(s[key] for s in each) for key in each[0]}
+            for name, each in scores.items()
+        }
+    return means
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m experiments.color_baselines")
+    parser.add_argument("--div2k", default="data/DIV2K", help="or other photographs")
+    parser.add_argument("--side", type=int, default=128, help="of the central crops")
+    parser.add_argument("--out", type=Path, default="results/color_baselines.json")
+    args = parser.parse_args(arguments)
+    crops = read_crops(args.div2k, args.side)
+    results = {
+        "images": list(crops),
+        "side": args.side,
+        "color_denoise": measure(crops, denoised, SIGMAS),
+        "color_jpeg": measure(crops, repaired, QUALITIES),
+    }
+    args.out.write_text(json.dumps(results, indent=2) + "\n")
+    for task in ("color_denoise", "color_jpeg"):
+        for level, methods in results[task].items():
+            for name, means in methods.items():
+                print(task, level, name, *(f"{k} {v:.3f}" for k, v in means.items()))
+
+
+if __name__ == "__main__":
+    main()
