@@ -7,7 +7,7 @@ from PIL import Image
 
 from .checkpoint import UNREADABLE, load_model
 from .convolutional_baseline import ResidualCNN
-from .degradations import SHRINKING
+from .degradations import SHRINKING, make_degradation
 from .evaluate import evaluate, protocol, read_test_set, summary
 from .fast import fast
 from .shipped_weights import shipped_models
@@ -70,8 +70,6 @@ def evaluate_on(model, degradation, folders, metrics=None):
         ValueError: for a degradation that the model cannot undo, and as
             `read_test_set`.
     """
-    from .training_setup import make_degradation  # needs what restoring does not
-
     (scale, channels), name = scale_and_channels(model), degradation.get("name")
     if (scale > 1) != (name in SHRINKING):
         does = f"enlarges by {scale}" if scale > 1 else "does not enlarge"

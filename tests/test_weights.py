@@ -99,18 +99,21 @@ def test_pictures_are_restored_from_the_command_line(tmp_path, capsys):
         main(["restore", "no_model", picture])
 
 
-def test_restoring_needs_no_package_beyond_the_required_ones(tmp_path):
+def test_using_models_needs_no_package_beyond_the_required_ones(tmp_path):
     picture = sample_photographs(tmp_path, 1) / "coffee.png"
-    script = f"""
+    script = """
 import sys
 for package in ("accelerate", "tqdm", "pooch", "tensorboard", "skimage", "matplotlib"):
     sys.modules[package] = None
 from swinir_lite.__main__ import main
-main(["restore", "lightweight_x2", {str(picture)!r}, "--to", {str(tmp_path)!r} + "/to"])
+main(["restore", "lightweight_x2", sys.argv[1], "--to", sys.argv[3]])
+main(["evaluate", "lightweight_x2", sys.argv[2]])
 main(["download"])
 """
-    command = [sys.executable, "-c", script]
+    folders = [str(picture), str(picture.parent), str(tmp_path / "to")]
+    command = [sys.executable, "-c", script, *folders]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "samples: PSNR" in result.stdout
     assert (tmp_path / "to/coffee.png").is_file()
     assert result.returncode == 1
     needs = 'error: this needs the package pooch: pip install "swinir-lite[train]"'
