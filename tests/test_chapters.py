@@ -41,9 +41,13 @@ MACHINE = re.compile(r"(?<![\w.])/(work|root|tmp|home|Users|content)/\w")
 MEGABYTE = 1024**2
 
 
-def words(cell):
-    """Markdown without code and formulas, where units stand for something else."""
-    text = re.sub(r"```.*?```|`[^`]*`", "", cell.source, flags=re.DOTALL)
+def words(source):
+    """Markdown without code and formulas, where units stand for something else.
+
+    Without generated parts also, which stand between comments, in pages.
+    """
+    text = re.sub(r"<!-- (\w+) -->.*?<!-- end of \1 -->", "", source, flags=re.DOTALL)
+    text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
     return re.sub(r"\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)", "", text, flags=re.DOTALL)
 
 
@@ -89,7 +93,7 @@ def cell_problems(cells):
         if found := MACHINE.search(json.dumps(cell)):
             yield f"cell {i} shows a path of one machine: {found.group()}"
         if cell.cell_type == "markdown":
-            if found := TYPED.search(words(cell)):
+            if found := TYPED.search(words(cell.source)):
                 yield f"cell {i} has a typed measurement: {found.group()!r}"
             continue
         lines = len(cell.source.splitlines())
@@ -151,6 +155,25 @@ def chapter_problems(path):
 def test_form(path):
     found = chapter_problems(path)
     assert not found, "\n".join([path.name, *found])
+
+
+def typed_numbers(text):
+    """What a page says of decibels and times outside its generated parts."""
+    return [found.group() for found in TYPED.finditer(words(text))]
+
+
+@pytest.mark.parametrize("name", ["README.md", "intro.md"])
+def test_pages_leave_numbers_to_generated_tables(name):
+    assert not typed_numbers((ROOT / name).read_text())
+
+
+def test_typed_numbers_are_told_from_generated_ones():
+    table = "<!-- speed -->\n| 4.77 ms |\n<!-- end of speed -->"
+    assert typed_numbers(f"It takes 3 ms.\n{table}\nIt gains 0.2 dB.") == [
+        "3 ms",
+        "0.2 dB",
+    ]
+    assert not typed_numbers(f"`sleep 3 s`\n{table}")
 
 
 def test_chapters_are_numbered_in_order():
