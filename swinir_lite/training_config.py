@@ -57,9 +57,10 @@ class TrainConfig:
     """A training run; raises ValueError for what cannot be trained.
 
     A run is as long as `steps` says, or as `minutes` of training allow.  Minutes
-    count what the steps take, with their data and their lines in the log.  Not
-    counted are a leg's start and its first step, in which the network is compiled,
-    validation, and checkpoints: the log's `wall_seconds` count these as well.
+    count what steps take, from their data to their update.  They leave out what
+    stands before a leg's second step, which is mostly compiling, and validation and
+    checkpoints.  In the log, `seconds` are counted as the minutes are, and
+    `wall_seconds` are all that passed while a Trainer was at work on the run.
     """
 
     # The network
@@ -103,14 +104,12 @@ class TrainConfig:
         for name, default in defaults().items():
             value = checked(name, getattr(self, name), default)
             object.__setattr__(self, name, value)
-        if self.variant not in {*VARIANTS, "residual_cnn"}:
-            known = ", ".join([*VARIANTS, "residual_cnn"])
-            raise ValueError(f"no variant {self.variant!r}; there are {known}")
-        network = ResidualCNN if self.variant == "residual_cnn" else SwinIRConfig
-        check_architecture(network, self.architecture)
-        if min(self.steps, self.minutes) < 0 or (self.steps > 0) == (self.minutes > 0):
-            given = f"steps {self.steps} and minutes {self.minutes}"
-            raise ValueError(f"give either steps or minutes, got {given}")
+        self.check_choices()
+        self.check_numbers()
+        self.check_task()
+
+    def check_choices(self):
+        """Raise ValueError for a word that is not among those there are."""
         if self.precision == "fp16":
             raise ValueError(FP16_REFUSED)
         for name, allowed in (
@@ -120,32 +119,38 @@ class TrainConfig:
         ):
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-        for name in (
-            "patch",
-            "batch",
-            "validate_every",
-            "checkpoint_every",
-            "log_every",
-        ):
+
+    def check_numbers(self):
+        """Raise ValueError for a number out of its range."""
+        if min(self.steps, self.minutes) < 0 or (self.steps > 0) == (self.minutes > 0):
+            given = f"steps {self.steps} and minutes {self.minutes}"
+            raise ValueError(f"give either steps or minutes, got {given}")
+        every = "validate_every", "checkpoint_every", "log_every"
+        for name in ("patch", "batch", *every):
             if (value := getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        for name in every:
+            if getattr(self, name) % self.log_every:
+                raise ValueError(f"{name} must be a multiple of log_every")
         if not 0 <= self.ema < 1 or self.lr <= 0 or self.warmup < 0 or self.clip < 0:
             raise ValueError("need 0 <= ema < 1, lr > 0, warmup >= 0 and clip >= 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas}")
-        for name in ("validate_every", "checkpoint_every"):
-            if (value := getattr(self, name)) % self.log_every:
-                log_every = f"log_every, {self.log_every}"
-                raise ValueError(
-                    f"{name} must be a multiple of {log_every}, got {value}"
-                )
+
+    def check_task(self):
+        """Raise ValueError for a network, degradation or test set that cannot be."""
+        if self.variant not in {*VARIANTS, "residual_cnn"}:
+            known = ", ".join([*VARIANTS, "residual_cnn"])
+            raise ValueError(f"no variant {self.variant!r}; there are {known}")
+        network = ResidualCNN if self.variant == "residual_cnn" else SwinIRConfig
+        check_architecture(network, self.architecture)
+        name = self.degradation.get("name")
+        if name is None:
+            raise ValueError(f"degradation needs a name, got {self.degradation}")
+        if (self.scale > 1) != (name in ("bicubic", "real_world")):
+            raise ValueError(f"degradation {name!r} does not fit scale {self.scale}")
         if self.validation and not isinstance(self.validation.get("path"), str):
             raise ValueError(f"validation needs a path, got {self.validation}")
-        if "name" not in self.degradation:
-            raise ValueError(f"degradation needs a name, got {self.degradation}")
-        if (self.scale > 1) != (self.degradation["name"] in ("bicubic", "real_world")):
-            name = self.degradation["name"]
-            raise ValueError(f"degradation {name!r} does not fit scale {self.scale}")
 
     @property
     def model_config(self):

@@ -525,6 +525,7 @@ def test_presets_and_overrides(tmp_path):
     assert changed.validation == {"path": "here"}
     changed = load_config("denoise", ["data=2024", "steps=1e3", "minutes=0"])
     assert (changed.data, changed.steps) == ("2024", 1000)
+    assert type(changed.steps) is int
     with pytest.raises(ValueError, match=r"no configuration 'fast'.* paper"):
         load_config("fast")
 
