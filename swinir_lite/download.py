@@ -193,12 +193,21 @@ def download(name, to="data", scales=(2,), manifest=MANIFEST):
 
     Returns:
         What it is, its licence and whom to cite, in words.
+
+    Raises:
+        ValueError: for a name or scale that is not in the manifest, and for bytes
+            that are not the expected ones.
+        OSError: as `fetch_file`, and if the disk has too little space.
     """
     data_sets = read_manifest(manifest)
     if name not in data_sets:
         raise ValueError(f"no data set {name!r}; there are {', '.join(data_sets)}")
     data_set = data_sets[name]
-    for entry in data_set.get("archives", []):
+    archives = data_set.get("archives", [])
+    known = {entry["scale"] for entry in archives if "scale" in entry}
+    if archives and (unknown := sorted({*scales} - known)):
+        raise ValueError(f"{name} has no scales {unknown}; it has {sorted(known)}")
+    for entry in archives:
         if entry.get("scale") in (None, *scales):
             fetch_archive(entry, to)
     for entry in data_set.get("files", []):

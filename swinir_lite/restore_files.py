@@ -38,6 +38,9 @@ def restore_files(model, paths, folder):
     for image, target in zip(images, targets):
         restored = restore(network, to_tensor(image), scale, window_size(model))
         partial = target.with_suffix(".partial")
-        Image.fromarray(to_image(restored)).save(partial, "png")
-        partial.replace(target)
+        try:
+            Image.fromarray(to_image(restored)).save(partial, "png")
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
         yield target

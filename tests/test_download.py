@@ -206,6 +206,12 @@ def test_unknown_data_set():
         download("div3k")
 
 
+def test_unknown_scales_are_refused_before_the_download(server, manifest, tmp_path):
+    with pytest.raises(ValueError, match=r"no scales \[3, 5\]; it has \[2, 4\]"):
+        download("div2k", tmp_path / "data", (2, 3, 5), manifest=manifest())
+    assert server.starts == []
+
+
 def test_manifest_is_complete():
     manifest = read_manifest()
     archives = manifest["div2k"]["archives"]

@@ -99,6 +99,18 @@ def test_pictures_are_restored_from_the_command_line(tmp_path, capsys):
         main(["restore", "no_model", picture])
 
 
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def fill_disk(self, file, kind):
+        file.write_bytes(b"half")
+        raise OSError("no space left")
+
+    picture = str(sample_photographs(tmp_path, 1) / "coffee.png")
+    monkeypatch.setattr(Image.Image, "save", fill_disk)
+    with pytest.raises(SystemExit, match="no space left"):
+        main(["restore", "gray_jpeg_10", picture, "--to", str(tmp_path / "to")])
+    assert not list((tmp_path / "to").iterdir())
+
+
 def test_using_models_needs_no_package_beyond_the_required_ones(tmp_path):
     picture = sample_photographs(tmp_path, 1) / "coffee.png"
     script = """
