@@ -109,10 +109,13 @@ def goal_row(goal: Goal, key: str, unit: str, digits: int, results, earlier) -> 
     limits = (f"{goal.must} {unit}", f"{goal.aim} {unit}")
     if ours is None:
         return row(goal.what, "", missing(found, goal.run), "", *limits, "")
-    official = value(found, goal.official, key)
+    official, official_mark = value(found, goal.official, key), ""
+    if official is None and earlier:
+        before = section(goal.section, earlier)
+        official, official_mark = value(before, goal.official, key), "¹"
     return row(
         goal.what,
-        "" if official is None else f"{official:.1f} {unit}",
+        "" if official is None else f"{official:.1f} {unit}{official_mark}",
         f"{ours:.{digits}f} {unit}{mark}",
         "" if official is None else f"{official / ours:.1f}",
         *limits,
@@ -129,7 +132,7 @@ def missing(found: dict | None, run: str | None = None) -> str:
 def gpu_goals(results: dict, earlier: dict | None = None) -> str:
     """What was to be reached on the GPU, and what was measured, missed or not.
 
-    What ``results`` lack is taken from ``earlier`` and marked, unless it failed.
+    What ``results`` lack is taken from ``earlier`` and marked, unless ours failed.
     """
     found = results["results"]
     lines = [row("one GPU", "official", "ours", "times", "must", "aim", ""),
@@ -155,8 +158,8 @@ def gpu_goals(results: dict, earlier: dict | None = None) -> str:
     text = "\n".join(lines)
     if "¹" in text:
         text += (
-            "\n\n¹ Measured while the kernels were tuned, by a script that held them "
-            f"alone ({earlier['environment']['date']})."
+            f"\n\n¹ Of an earlier run ({earlier['environment']['date']}), since this "
+            "one was disturbed there or left it out."
         )
     return text
 

@@ -10,7 +10,6 @@ engines and chats show.
 """
 
 import json
-import math
 import re
 import sys
 from pathlib import Path
@@ -54,7 +53,7 @@ def title(path):
 
 
 def minutes(path, run_times):
-    """Run time for readers: half minutes, rounded up.
+    """Run time for readers, in minutes.
 
     On a busy machine more time passes than the processor computes, which stands
     for what a reader waits for.
@@ -62,8 +61,7 @@ def minutes(path, run_times):
     if path.stem not in run_times:
         return ""
     times = run_times[path.stem]
-    halves = math.ceil(min(times["seconds"], times["cpu_seconds"]) / 30)
-    return ("" if halves == 1 else str(halves // 2)) + ("½" if halves % 2 else "")
+    return f"{min(times['seconds'], times['cpu_seconds']) / 60:.1f}"
 
 
 def table(suffix):
@@ -87,7 +85,7 @@ def speed():
     gpu, cpu = tables.load("h200"), tables.load("cpu")
     parts = [
         f"{tables.heading(gpu['environment'])}:",
-        tables.gpu_goals(gpu, tables.load("h200_tuning")),
+        tables.gpu_goals(gpu, tables.load("h200_first")),
         f"{tables.heading(cpu['environment'])}:",
         tables.cpu_goals(cpu),
     ]
