@@ -31,8 +31,9 @@ def to_tensor(image):
 def to_image(tensor):
     """Turn a tensor (1, C, H, W) or (C, H, W) in [0, 1] into a uint8 image.
 
-    Values are clamped and rounded as the paper's protocol asks.  The result
-    is (H, W) for one channel, else (H, W, C).  Built in chapter 1.
+    Values are clamped and rounded as the paper's protocol asks; NaN and
+    infinity are refused.  The result is (H, W) for one channel, else
+    (H, W, C).  Built in chapter 1.
     """
     if not torch.is_tensor(tensor) or not tensor.is_floating_point():
         got = getattr(tensor, "dtype", type(tensor).__name__)
@@ -42,6 +43,8 @@ def to_image(tensor):
     if tensor.ndim != 3 or tensor.numel() == 0:
         shape = tuple(tensor.shape)
         raise ValueError(f"expected shape (1, C, H, W) or (C, H, W), got {shape}")
+    if not tensor.isfinite().all():
+        raise ValueError("expected finite values, got NaN or infinity")
     pixels = tensor.detach().float().clamp(0, 1).mul(255).round().byte()
     pixels = pixels.permute(1, 2, 0).cpu().numpy()
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
@@ -85,15 +88,16 @@ def imresize(image, scale):
         with the low-resolution images of the super-resolution benchmarks.
 
     Raises:
-        ValueError: for a wrong rank, an empty image or scale <= 0.
+        ValueError: for a wrong rank, an empty image, or a scale that is not
+            positive and finite.
 
     Built in chapter 1; the kernel is from Keys (1981).
     """
     image = np.asarray(image)
     if image.ndim not in (2, 3) or image.size == 0:
         raise ValueError(f"expected shape (H, W) or (H, W, C), got {image.shape}")
-    if not scale > 0:
-        raise ValueError(f"scale must be positive, got {scale}")
+    if not 0 < scale < np.inf:
+        raise ValueError(f"scale must be positive and finite, got {scale}")
     for axis in (0, 1):
         resized = resize_rows(image.astype(np.float64).swapaxes(0, axis), scale)
         resized = resized.swapaxes(0, axis)
@@ -109,6 +113,7 @@ def rgb_to_y(image):
     ITU-R BT.601, not rounded: the channel on which super-resolution is
     measured (chapter 1).
     """
+    check_image(image)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"expected an RGB image (H, W, 3), got {image.shape}")
     return image @ np.array([65.481, 128.553, 24.966]) / 255 + 16
@@ -145,7 +150,8 @@ def psnr(a, b, crop_border=0, y_channel=False):
         A float, infinite for equal images.
 
     Raises:
-        TypeError, ValueError: for a wrong dtype, or shapes that differ.
+        TypeError, ValueError: for a wrong dtype, shapes that differ, or tensors
+            with NaN or infinity.
 
     Protocol of section 4 of the SwinIR paper; built in chapter 1.
     """

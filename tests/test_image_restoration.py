@@ -175,12 +175,17 @@ def test_noise_and_blur_lower_both_metrics():
         (lambda: to_image(torch.zeros(4, 4)), ValueError, r"\(4, 4\)"),
         (lambda: to_image(torch.zeros(2, 3, 4, 4)), ValueError, r"\(2, 3, 4, 4\)"),
         (lambda: to_image(torch.zeros(3, 4, 4).int()), TypeError, "int32"),
+        (lambda: to_image(torch.full((1, 4, 4), torch.nan)), ValueError, "NaN"),
+        (lambda: to_image(torch.full((1, 4, 4), torch.inf)), ValueError, "infinity"),
         (lambda: imresize(np.zeros(4), 2), ValueError, r"\(4,\)"),
         (lambda: imresize(np.zeros((0, 4)), 2), ValueError, r"\(0, 4\)"),
-        (lambda: imresize(np.zeros((4, 4)), 0), ValueError, "positive, got 0"),
-        (lambda: imresize(np.zeros((4, 4)), -1), ValueError, "positive, got -1"),
+        (lambda: imresize(np.zeros((4, 4)), 0), ValueError, "positive.*got 0"),
+        (lambda: imresize(np.zeros((4, 4)), -1), ValueError, "positive.*got -1"),
         (lambda: imresize(np.zeros((4, 4)), float("nan")), ValueError, "nan"),
-        (lambda: rgb_to_y(np.zeros((4, 4))), ValueError, r"\(4, 4\)"),
+        (lambda: imresize(np.zeros((4, 4)), float("inf")), ValueError, "got inf"),
+        (lambda: rgb_to_y(random_image(4, 4)), ValueError, r"RGB.*\(4, 4\)"),
+        (lambda: rgb_to_y(np.zeros((4, 4, 3))), TypeError, "uint8.*float64"),
+        (lambda: rgb_to_y([[1]]), TypeError, "uint8.*list"),
     ],
 )
 def test_bad_input(call, error, message):
@@ -202,6 +207,15 @@ def test_bad_input(call, error, message):
 def test_bad_input_of_metrics(metric, a, b, arguments, error, message):
     with pytest.raises(error, match=message):
         metric(random_image(*a), random_image(*b), **arguments)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_broken_model_has_no_score(metric):
+    image = random_image(16, 16)
+    broken = to_tensor(image)
+    broken[0, 0, 5, 5] = torch.nan
+    with pytest.raises(ValueError, match="finite"):
+        metric(broken, image)
 
 
 def test_metrics_refuse_floats_and_ssim_small_images():
