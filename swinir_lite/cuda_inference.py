@@ -14,16 +14,18 @@ from torch import Tensor, nn
 from . import triton_convolution
 from .cuda_graph import Graphed
 from .swinir import SwinIR, pad_to_multiple
-from .triton_inference import MAX_CHANNELS, pack_layer, swin_layer
+from .triton_inference import pack_layer, swin_layer
 from .triton_norm import run_forward as layer_norm
-
-__all__ = ["MAX_CHANNELS", "CudaInference"]
 
 MAX_GRAPHS = 4  # each keeps the memory of one forward pass
 
 
 def weight_version(model: nn.Module) -> int:
-    """A number that changes when any parameter is replaced or written to."""
+    """A number that changes when any parameter is replaced or written to.
+
+    Optimizers and ``load_state_dict`` are noticed. Writes through ``.data`` are not:
+    PyTorch does not count them. After such, wrap the model anew.
+    """
     return hash(tuple((p.data_ptr(), p._version) for p in model.parameters()))
 
 
@@ -152,7 +154,7 @@ class CudaInference:
             self.graphs.clear()
             self.seen.clear()
             self.version = version
-        key = (x.shape, x.device)
+        key = (x.shape, x.dtype, x.device)
         with torch.autocast("cuda", enabled=False):
             if key in self.graphs:
                 self.graphs.move_to_end(key)

@@ -66,8 +66,11 @@ def _triton_obstacle(device: torch.device) -> str | None:
         return f"it needs a CUDA device, this is {device.type}"
     if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed"
-    if not interpreted and torch.cuda.get_device_capability(device) < (7, 0):
-        return "it needs compute capability 7.0 or newer"
+    if not interpreted:
+        major, minor = torch.cuda.get_device_capability(device)
+        if major < 8:  # a T4 has 7.5
+            found = f"this GPU has {major}.{minor}"
+            return f"Triton supports compute capability 8.0 and newer, {found}"
     return None
 
 
@@ -94,12 +97,33 @@ def _from_windows(x: Tensor, height: int, width: int, shift: int) -> Tensor:
     return torch.roll(x, (shift, shift), (1, 2)) if shift else x
 
 
+@functools.cache
+def mask_patterns(window_size: int, shift: int, device: torch.device) -> Tensor:
+    """The four masks that there are, ``(4, N, N)``, at any size of the image.
+
+    Of windows inside, in the last column, in the last row, and in the corner.
+    """
+    side = 2 * window_size
+    return attention_mask(side, side, window_size, shift, device)
+
+
+def window_masks(height, width, window_size, shift, device) -> Tensor:
+    """``attention_mask`` of chapter 5, put together from the patterns."""
+    if torch.compiler.is_compiling():  # which computes it where it is added
+        return attention_mask(height, width, window_size, shift, device)
+    down, across = height // window_size, width // window_size
+    last_down = torch.arange(down, device=device) == down - 1
+    last_across = torch.arange(across, device=device) == across - 1
+    pattern = 2 * last_down[:, None] + last_across[None, :]
+    return mask_patterns(window_size, shift, device)[pattern.flatten()]
+
+
 def _reference_attention(qkv, bias, window_size, shift):
     _, height, width, _ = qkv.shape
     q, k, v = _to_windows(qkv, bias.shape[0], window_size, shift)
     scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias
     if shift:
-        mask = attention_mask(height, width, window_size, shift, qkv.device)
+        mask = window_masks(height, width, window_size, shift, qkv.device)
         scores = scores + mask[:, None]
     weights = scores.softmax(-1).to(v.dtype)
     return _from_windows(weights @ v, height, width, shift)
@@ -110,7 +134,7 @@ def _sdpa_attention(qkv, bias, window_size, shift):
     q, k, v = _to_windows(qkv, bias.shape[0], window_size, shift)
     bias = bias.to(qkv.dtype)[None, None]
     if shift:
-        mask = attention_mask(height, width, window_size, shift, qkv.device)
+        mask = window_masks(height, width, window_size, shift, qkv.device)
         bias = bias + mask[:, None].to(qkv.dtype)
     head_dim = q.shape[-1]
     if qkv.is_cuda and head_dim % 8:
@@ -215,6 +239,7 @@ class FastSwinIR(nn.Module):
         self.dtype = dtype
         self.compiled = compiled
         self.inference = None
+        self.train(model.training)
 
     pad = staticmethod(pad_to_multiple)
 
@@ -284,10 +309,12 @@ class FastSwinIR(nn.Module):
         """Whether whole layers are kernels; in float32 cuBLAS is as fast."""
         if self.compiled or backend != "triton" or dtype == torch.float32:
             return False
-        from .triton_layer import MAX_CHANNELS
+        from .triton_layer import MAX_CHANNELS, MAX_HIDDEN
 
         config = self.config
-        return config.dim <= MAX_CHANNELS and len(set(config.num_heads)) == 1
+        hidden = self.model.blocks[0].layers[0].mlp.fc1.out_features
+        on_chip = config.dim <= MAX_CHANNELS and hidden <= MAX_HIDDEN
+        return on_chip and len(set(config.num_heads)) == 1
 
     def deep_features(self, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
         model = self.model
@@ -331,7 +358,7 @@ class FastSwinIR(nn.Module):
         """Whether the packed forward pass serves this call."""
         if self.compiled or torch.is_grad_enabled() or dtype == torch.float32:
             return False
-        from .cuda_inference import MAX_CHANNELS
+        from .triton_inference import MAX_CHANNELS
 
         return x.is_cuda and self.model.config.dim <= MAX_CHANNELS
 

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from .triton_attention import run_backward, run_forward
 
 MAX_CHANNELS = 63  # the weights of wider layers do not fit on chip
+MAX_HIDDEN = 127  # nor those of a wider MLP
 
 
 @triton.jit

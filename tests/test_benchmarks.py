@@ -223,6 +223,24 @@ def test_losses_that_part_or_are_not_finite_are_wrong():
     assert wrong_losses([0.5, math.nan], [0.5, 0.5], "ours bfloat16")
 
 
+def test_gradients_are_compared_without_the_kink_of_leaky_relu(monkeypatch):
+    def kinks(model):
+        return sum(isinstance(part, torch.nn.LeakyReLU) for part in model.modules())
+
+    config = SwinIRConfig(**{**TINY, "upsampler": "nearest+conv", "scale": 4})
+    model, seen = SwinIR(config).eval(), []
+    monkeypatch.setattr(
+        breakdown,
+        "gradient",
+        lambda n, *a, f=breakdown.gradient: seen.append(n) or f(n, *a),
+    )
+    found = breakdown.equality_of(model, torch.rand(1, 3, 4, 4))
+    assert len(seen) == 5
+    assert not any(kinks(network) for network in seen)
+    assert kinks(model) == 4
+    assert not [run["failed"] for run in found.values() if "failed" in run]
+
+
 def test_equality_finds_a_wrong_network(monkeypatch):
     args = speed.parse([])
     model = SwinIR(SwinIRConfig(**TINY)).eval()

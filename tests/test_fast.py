@@ -1,12 +1,15 @@
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 
+import swinir_lite.evaluate as evaluation
 from swinir_lite import SwinIR, SwinIRConfig
 from swinir_lite.cpu_inference import swin_layer_
-from swinir_lite.fast import attention_backend, fast, swin_layer
+from swinir_lite.fast import attention_backend, fast, swin_layer, window_masks
+from swinir_lite.shifted_windows import attention_mask
 
 TINY = {"dim": 12, "depths": (2, 1), "num_heads": (2, 3), "window_size": 4}
 VARIANTS = [
@@ -90,6 +93,52 @@ def test_training_it_trains_the_model():
     network(torch.rand(1, 3, 4, 4)).sum().backward()
     torch.optim.SGD(network.parameters(), lr=0.1).step()
     assert not torch.equal(before, model.conv_first.weight)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_wrapping_and_evaluating_leave_the_mode_of_the_model(training):
+    model = tiny().train(training)
+    network = fast(model)
+    assert network.training == training
+    black = np.zeros((16, 16, 3), np.uint8)
+    pair = evaluation.TestPair("black", torch.zeros(1, 3, 8, 8), black)
+    evaluation.evaluate(network, [pair], border=0)
+    assert all(module.training == training for module in model.modules())
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (4, 8), (4, 4)])
+def test_masks_of_any_size_are_put_together_from_four(height, width):
+    for shift in (1, 2, 3):
+        found = window_masks(height, width, 4, shift, torch.device("cpu"))
+        assert torch.equal(found, attention_mask(height, width, 4, shift))
+
+
+@pytest.mark.parametrize(("major", "expected"), [(7, "sdpa"), (8, "triton")])
+def test_backend_follows_what_triton_supports(major, expected, monkeypatch):
+    monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (major, 5))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    name, reason = attention_backend("cuda")
+    assert name == expected
+    assert major == 8 or "has 7.5" in reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "fused"),
+    [
+        ({}, True),
+        ({"mlp_ratio": 12.0}, False),  # too wide for the chip, as is the next
+        ({"dim": 66, "num_heads": (3, 3)}, False),
+        ({"num_heads": (2, 3)}, False),
+    ],
+)
+def test_layers_are_fused_where_their_weights_fit_on_chip(changes, fused):
+    pytest.importorskip("triton", reason="the limits are those of its kernels")
+    network = fast(tiny(**{"num_heads": (2, 2), **changes}), "triton")
+    assert network._fuses_layers("triton", torch.bfloat16) == fused
+    assert not network._fuses_layers("triton", torch.float32)
+    assert not network._fuses_layers("sdpa", torch.bfloat16)
 
 
 def test_backend_on_a_cpu_is_explicit_and_says_why(monkeypatch):

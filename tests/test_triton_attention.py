@@ -187,6 +187,28 @@ def test_packed_inference_notices_new_weights():
         assert distance(inference(image), expected) < TOLERANCE
 
 
+def test_a_graph_serves_images_of_one_type(monkeypatch):
+    recorded = []
+
+    def graphed(function, warmup):
+        def replay(x):
+            assert x.dtype == dtype  # as a recorded graph is bound to its inputs
+            return function(x)
+
+        dtype = image.dtype
+        recorded.append(dtype)
+        return replay
+
+    monkeypatch.setattr("swinir_lite.cuda_inference.Graphed", graphed)
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    inference = CudaInference(SwinIR(config).eval(), torch.float32)
+    for dtype in (torch.float32, torch.float64, torch.float32):
+        image = torch.rand(1, 3, 2, 2, dtype=dtype)
+        for _ in range(2):
+            inference(image)
+    assert recorded == [torch.float32, torch.float64]
+
+
 def test_network_with_fused_attention_trains_the_model():
     config = SwinIRConfig(dim=12, depths=(2,), num_heads=(2,), window_size=4)
     model = noisy(SwinIR(config))
