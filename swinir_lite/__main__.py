@@ -133,10 +133,10 @@ def run_ship(options):
 
 def read_arguments(arguments):
     parser = argparse.ArgumentParser(prog="python -m swinir_lite")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(metavar="command", required=True)
 
     restore = commands.add_parser("restore", help="restore pictures")
-    restore.set_defaults(run=run_restore)
+    restore.set_defaults(call=run_restore)
     restore.add_argument(
         "model", help="a shipped model's name, a file of weights, or a run's folder"
     )
@@ -144,17 +144,17 @@ def read_arguments(arguments):
     restore.add_argument("--to", default="restored", help="folder for the PNG files")
 
     download = commands.add_parser("download", help="fetch data sets, checked")
-    download.set_defaults(run=run_download)
+    download.set_defaults(call=run_download)
     download.add_argument("names", nargs="*", help="div2k, set5, ...; none lists them")
     download.add_argument("--to", default="data", help="folder to put them in")
     download.add_argument("--scale", type=int, nargs="+", default=[2])
 
     prepare = commands.add_parser("prepare", help="check and decode a training set")
-    prepare.set_defaults(run=run_prepare)
+    prepare.set_defaults(call=run_prepare)
     add_run_arguments(prepare)
 
     train = commands.add_parser("train", help="train, or continue a run")
-    train.set_defaults(run=run_train)
+    train.set_defaults(call=run_train)
     add_run_arguments(train)
     train.add_argument("--out", required=True, help="folder of the run")
     train.add_argument(
@@ -166,7 +166,7 @@ def read_arguments(arguments):
     )  # fmt: skip
 
     evaluate = commands.add_parser("evaluate", help="PSNR and SSIM on test sets")
-    evaluate.set_defaults(run=run_evaluate)
+    evaluate.set_defaults(call=run_evaluate)
     evaluate.add_argument(
         "model", help="a run's folder, a file of weights, or a shipped model's name"
     )
@@ -177,7 +177,7 @@ def read_arguments(arguments):
     add_measuring_arguments(evaluate)
 
     profile = commands.add_parser("profile", help="where a training step's time goes")
-    profile.set_defaults(run=run_profile)
+    profile.set_defaults(call=run_profile)
     add_run_arguments(profile)
     profile.add_argument(
         "--out", type=output_file, required=True, help="JSON file to write"
@@ -185,7 +185,7 @@ def read_arguments(arguments):
     profile.add_argument("--profile-steps", type=int, default=50)
 
     ship = commands.add_parser("ship", help="make a run's weights a shipped model")
-    ship.set_defaults(run=run_ship)
+    ship.set_defaults(call=run_ship)
     ship.add_argument("run", help="folder of a finished run")
     ship.add_argument(
         "name", help="the name it is loaded by; of several degradations, what stands "
@@ -201,7 +201,7 @@ def main(arguments=None):
     """Run one command; errors that the user can mend are one line."""
     options = read_arguments(arguments)
     try:
-        options.run(options)
+        options.call(options)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import struct
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -14,7 +15,11 @@ from .convolutional_baseline import ResidualCNN
 from .shipped_weights import shipped_file, shipped_models
 from .swinir import SwinIR, SwinIRConfig
 
-UNREADABLE = SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError
+# What the readers raise for bytes that are damaged, or of another kind
+UNREADABLE = (
+    SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, LookupError,
+    TypeError, AttributeError, AssertionError, struct.error,
+)  # fmt: skip
 BUFFERS = ("relative_position_index", "attn_mask")  # rebuilt, not loaded
 
 

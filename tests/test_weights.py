@@ -155,9 +155,12 @@ def test_what_a_model_cannot_undo_is_said(tmp_path):
 
 def test_a_damaged_state_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"steps": 1}')
-    (tmp_path / "state.pt").write_bytes(b"damaged")
-    with pytest.raises(SystemExit, match=r"state\.pt is damaged"):
-        main(["evaluate", str(tmp_path), "Set5"])
+    for content in (b"damaged", b"junk\n"):  # pickle fails on them in two ways
+        (tmp_path / "state.pt").write_bytes(content)
+        with pytest.raises(SystemExit, match=r"state\.pt is damaged"):
+            main(["evaluate", str(tmp_path), "Set5"])
+        with pytest.raises(SystemExit, match=r"state\.pt cannot be read as weights"):
+            main(["restore", str(tmp_path / "state.pt"), "photo.jpg"])
 
 
 def test_every_file_of_weights_is_in_the_manifest():
@@ -191,7 +194,7 @@ def run(tmp_path, monkeypatch):
     return make
 
 
-def test_a_run_becomes_a_model_that_loads_by_name(run):
+def test_a_run_becomes_a_model_that_loads_by_name(run, capsys):
     model, entries, weights = run("tiny")
     entry = entries["tiny"]
     loaded = swinir_lite.load_model("tiny")
@@ -202,13 +205,17 @@ def test_a_run_becomes_a_model_that_loads_by_name(run):
     assert entry["training"]["iterations"] == 1
     manifest = json.loads((weights / "manifest.json").read_text())
     assert manifest["tiny"]["sha256"] == module.sha256(weights / "tiny.safetensors")
+    photos = weights.parent / "photos/samples"
+    main(["ship", str(weights.parent / "tiny"), "again", str(photos), "--data", "d"])
+    assert capsys.readouterr().out.endswith("shipped as again\n")
+    assert shipped_models()["again"]["sha256"] == manifest["tiny"]["sha256"]
     cnn = {"dim": 8, "num_blocks": 1, "scale": 2}
     model, _, _ = run("cnn", variant="residual_cnn", architecture=cnn)
     loaded = swinir_lite.load_model("cnn")
     assert isinstance(loaded, ResidualCNN)
     half = model.head[0].weight.half().float()
     assert torch.equal(loaded.head[0].weight, half)
-    assert list(shipped_models()) == ["cnn", "tiny"]
+    assert list(shipped_models()) == ["again", "cnn", "tiny"]
 
 
 def test_a_model_for_a_range_has_a_name_for_each_level_and_one_file(run):
