@@ -17,8 +17,10 @@ from .training_config import load_config
 
 def load_run(folder):
     """The averaged weights of a run, as a model, its TrainConfig and its state."""
-    config = load_config(Path(folder) / "config.json")
     path = Path(folder) / "state.pt"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no run: there is no {path}")
+    config = load_config(path.with_name("config.json"))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:

@@ -153,6 +153,11 @@ def test_what_a_model_cannot_undo_is_said(tmp_path):
         main(["evaluate", "lightweight_x2", str(tmp_path), *jpeg])
 
 
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(SystemExit, match=r"holds no run: there is no .*state\.pt"):
+        main(["ship", str(tmp_path), "name", "Set5", "--data", "photographs"])
+
+
 def test_a_damaged_state_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"steps": 1}')
     for content in (b"damaged", b"junk\n"):  # pickle fails on them in two ways
