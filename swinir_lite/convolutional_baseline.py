@@ -19,7 +19,7 @@ class ResidualCNN(nn.Module):
     """The convolutional baseline that SwinIR is compared with.
 
     Shallow features by one 3x3 convolution, `num_blocks` residual blocks, a
-    convolution with a long residual, then pixel shuffle (chapter 2).
+    convolution with a long skip, then pixel shuffle (chapter 2).
 
     Shapes: (B, in_channels, H, W) -> (B, in_channels, H * scale, W * scale),
     values in [0, 1] by convention.

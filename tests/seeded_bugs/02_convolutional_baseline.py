@@ -25,7 +25,7 @@ BUGS = [
         caught_by="for height, width in [(1, 1), (4, 7), (16, 16)]:",
     ),
     Bug(
-        name="dropped long residual",
+        name="dropped long skip",
         cell_contains="class ResidualCNN(",
         replace="self.conv_after_body(self.blocks(shallow)) + shallow",
         by="self.conv_after_body(self.blocks(shallow))",
