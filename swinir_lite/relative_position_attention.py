@@ -56,6 +56,7 @@ class WindowAttention(nn.Module):
         scores = self.scale * q @ k.transpose(-2, -1)  # (B * nW, h, N, N)
         scores = scores + self.relative_position_bias()
         if mask is not None:
+            # one mask for each window of an image, the same for every image
             scores = rearrange(scores, "(b w) h i j -> b w h i j", w=mask.shape[0])
             scores = rearrange(scores + mask[:, None], "b w h i j -> (b w) h i j")
         weights = scores.softmax(dim=-1)
