@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 
 from swinir_lite.__main__ import main
+from swinir_lite.degradations import make_degradation
 from swinir_lite.train import Trainer
 from swinir_lite.trained_models import load_run
 from swinir_lite.training_config import PRESETS, TrainConfig, as_json, load_config
 from swinir_lite.training_log import plot_curves, read_log
-from swinir_lite.training_setup import make_degradation
 
 TINY = {
     "variant": "lightweight_x2",
