@@ -15,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 
 from .checkpoint import load_initial_weights
 from .cuda_graph import Graphed
-from .evaluate import evaluate
+from .evaluate import evaluate, protocol
 from .fast import fast
 from .losses import make_criterion
 from .muon import make_optimizers
@@ -183,8 +183,8 @@ class Trainer:
     def validate(self):
         """Measure the averaged weights by the paper's protocol and log it."""
         if self.test_set:
-            border = self.config.scale if self.config.scale > 1 else 0
-            scores = evaluate(self.ema, self.test_set, border, self.config.channel)
+            how = protocol(self.config.scale, self.config.in_channels)
+            scores = evaluate(self.ema, self.test_set, *how)
             scores["seconds"] = self.seconds
             self.log.write(self.step, "validation", **scores)
 

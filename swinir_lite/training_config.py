@@ -173,13 +173,6 @@ class TrainConfig:
             return self.architecture.get("in_channels", 3)
         return self.model_config.in_channels
 
-    @property
-    def channel(self):
-        """On what the task is measured: Y for super-resolution, else all there is."""
-        if self.in_channels == 1:
-            return "gray"
-        return "Y" if self.scale > 1 else "RGB"
-
     def make_model(self):
         """The network, with freshly drawn weights."""
         if self.variant == "residual_cnn":
