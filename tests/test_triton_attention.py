@@ -187,6 +187,27 @@ def test_packed_inference_notices_new_weights():
         assert distance(inference(image), expected) < TOLERANCE
 
 
+def test_a_recorded_graph_is_dropped_with_its_weights(monkeypatch):
+    def graphed(function, warmup):
+        recorded = []
+
+        def replay(x):
+            recorded.append(function(x) if not recorded else recorded[0])
+            return recorded[0]
+
+        return replay
+
+    monkeypatch.setattr("swinir_lite.cuda_inference.Graphed", graphed)
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model, image = SwinIR(config).eval(), torch.rand(1, 3, 2, 2)
+    inference = CudaInference(model, torch.float32)
+    for _ in range(2):
+        for _ in range(3):
+            with torch.no_grad():
+                assert distance(inference(image), model(image)) < TOLERANCE
+        noisy(model)
+
+
 def test_a_graph_serves_images_of_one_type(monkeypatch):
     recorded = []
 
