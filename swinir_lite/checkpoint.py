@@ -1,25 +1,29 @@
 """Load official weights and our own, which share one set of names (chapter 8)."""
 
+import json
 import math
 import re
 import struct
+from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from .convolutional_baseline import ResidualCNN
 from .shipped_weights import shipped_file, shipped_models
 from .swinir import SwinIR, SwinIRConfig
+from .variants import RELEASED
 
 # What the readers raise for bytes that are damaged, or of another kind
 UNREADABLE = (
     SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, LookupError,
     TypeError, AttributeError, AssertionError, struct.error,
 )  # fmt: skip
+OFFICIAL = "https://github.com/JingyunLiang/SwinIR/releases"
 BUFFERS = ("relative_position_index", "attn_mask")  # rebuilt, not loaded
 
 
@@ -62,7 +66,7 @@ def key_map(model):
 def infer_config(state):
     """Read the configuration off the shapes in an official state dict.
 
-    The range of the input is not stored; the released window-7 models use 255.
+    No shape tells the range of the input; the released window-7 models use 255.
 
     Raises:
         ValueError: if the tensors are not those of a SwinIR.
@@ -148,6 +152,18 @@ def read_state_dict(path):
     return {k: v for k, v in state.items() if not k.endswith(BUFFERS)}
 
 
+def stored_config(path):
+    """The configuration that `save_model` put beside the tensors, or None."""
+    if Path(path).suffix != ".safetensors":
+        return None
+    with safe_open(path, "pt") as file:
+        stored = (file.metadata() or {}).get("swinir_config")
+    try:
+        return stored and SwinIRConfig(**json.loads(stored))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no SwinIR's configuration: {error}") from error
+
+
 def check_fit(expected, state):
     """Raise ValueError that names every key that is missing, unknown or misshapen."""
     problems = []
@@ -172,9 +188,9 @@ def load_model(source):
             are read; nothing in a file is executed.
 
     Returns:
-        A SwinIR in eval mode, on the CPU, in float32; its configuration is
-        inferred from the tensors.  The shipped convolutional baseline is a
-        ResidualCNN.
+        A SwinIR in eval mode, on the CPU, in float32; its configuration is the
+        one that `save_model` wrote, or else inferred from the tensors.  The
+        shipped convolutional baseline is a ResidualCNN.
 
     Raises:
         FileNotFoundError: if there is neither such a file nor such a model.
@@ -186,13 +202,18 @@ def load_model(source):
     entry = shipped.get(str(source))
     if not entry and not Path(source).is_file():
         names = ", ".join(shipped) or "none yet"
-        raise FileNotFoundError(f"no such file: {source}; shipped models: {names}")
-    state = read_state_dict(shipped_file(source) if entry else source)
+        hint = f"; the authors' files: {OFFICIAL}" if str(source) in RELEASED else ""
+        message = f"no such file: {source}; shipped models: {names}{hint}"
+        raise FileNotFoundError(message)
+    path = shipped_file(source) if entry else source
+    state = read_state_dict(path)
+    if "norm_in.weight" in state:
+        raise ValueError(f"{path} says no configuration; use save_model to write it")
     if entry and entry["variant"] == "residual_cnn":
         model = ResidualCNN(**entry["config"])
         official = {key: key for key in state}
     else:
-        model = SwinIR(infer_config(state))
+        model = SwinIR(stored_config(path) or infer_config(state))
         official = key_map(model)
     own = model.state_dict()
     check_fit({official.get(key, key): value for key, value in own.items()}, state)
@@ -218,16 +239,24 @@ def load_initial_weights(model, source):
 
 
 def save_model(model, path, dtype=torch.float32):
-    """Write a SwinIR's weights as safetensors under the official names.
+    """Write a SwinIR's weights and configuration as a .safetensors file.
 
-    `dtype` torch.float16 halves the file.  Whatever reads official weights
-    reads these; `img_range` must be the one that the window implies.
+    The names are the official ones, so whatever reads official weights reads
+    these.  `dtype` torch.float16 halves the file.
+
+    Raises:
+        TypeError: if the model is no SwinIR; of a fast one, give its `model`.
+        ValueError: if the name has another ending.
+        FileNotFoundError: if there is no such folder.
     """
+    path = Path(path)
+    if not isinstance(model, SwinIR):
+        raise TypeError(f"expected a SwinIR, got a {type(model).__name__}")
+    if path.suffix != ".safetensors":
+        raise ValueError(f"expected a name that ends with .safetensors, got {path}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.parent}")
     names = key_map(model)
     state = {names[k]: v.to("cpu", dtype) for k, v in model.state_dict().items()}
-    if infer_config(state) != model.config:
-        raise ValueError(
-            f"the file would not load as {model.config}: "
-            f"its tensors imply {infer_config(state)}"
-        )
-    save_file({k: v.contiguous() for k, v in state.items()}, path)
+    state = {key: value.contiguous() for key, value in state.items()}
+    save_file(state, path, {"swinir_config": json.dumps(asdict(model.config))})

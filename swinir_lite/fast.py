@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .cpu_inference import swin_layer_
 from .shifted_windows import attention_mask
-from .swinir import SwinIR, check_image, pad_to_multiple
+from .swinir import SwinIR, check_input, pad_to_multiple
 
 BACKENDS = ("reference", "sdpa", "triton")
 
@@ -212,11 +212,11 @@ def _conv(module, x):
     return x.permute(0, 2, 3, 1)[..., :outputs]
 
 
-def check_input(x: Tensor, in_channels: int) -> None:
+def check_without_waiting(x: Tensor, in_channels: int) -> None:
     """The model's own check; on CUDA it does not wait for the values."""
     if torch.is_tensor(x) and x.is_cuda and x.numel():
         x = torch.zeros((), dtype=x.dtype).expand(x.shape)[..., :1, :1]
-    check_image(x, in_channels)
+    check_input(x, in_channels)
 
 
 class FastSwinIR(nn.Module):
@@ -343,7 +343,7 @@ class FastSwinIR(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Restore ``(B, C, H, W)`` in [0, 1], as the model itself does."""
         config = self.model.config
-        check_input(x, config.in_channels)
+        check_without_waiting(x, config.in_channels)
         backend = attention_backend(x.device, self.attention).name
         dtype = self.compute_dtype(x.device)
         height, width = (side * config.scale for side in x.shape[-2:])

@@ -13,11 +13,10 @@ def cyclic_shift(x, shift):
 def attention_mask(height, width, window_size, shift, device=None):
     """Say which pixels may see each other in each window of a shifted image.
 
-    After the cyclic shift the last `shift` rows and columns come from the
-    opposite edge of the image.  Two pixels of a window are neighbours in the
-    image if both or neither came round, by rows and by columns.  Returns
-    (nW, N, N) float32: 0 for neighbours, -100 for others; ValueError for a shift
-    outside 1..M-1.  Paper: section 3.2; chapter 5.
+    After the cyclic shift the last `shift` rows and columns come from the opposite
+    edge.  Two pixels of a window are neighbours in the image if both or neither came
+    round, by rows and by columns.  Returns (nW, N, N) float32: 0 for neighbours, -100
+    for others; ValueError for a shift outside 1..M-1.  Paper: section 3.2; chapter 5.
     """
     if not 0 < shift < window_size:
         raise ValueError(f"shift must lie in 1..{window_size - 1}, got {shift}")

@@ -1,11 +1,12 @@
-import dataclasses
+import json
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from swinir_lite import SwinIR, SwinIRConfig, load_model, save_model
+from swinir_lite import ResidualCNN, SwinIR, SwinIRConfig, load_model, save_model
 from swinir_lite.checkpoint import key_map
+from swinir_lite.fast import fast
 from swinir_lite.swinir import SCALES
 
 TINY = {"dim": 8, "depths": (2, 1), "num_heads": (2, 4), "window_size": 4}
@@ -56,9 +57,7 @@ def test_any_hidden_width_of_the_mlp_is_inferred(tmp_path, hidden):
     state = {k: v for k, v in official_state(model).items() if "attn_mask" not in k}
     torch.save(state, tmp_path / "model.pth")
     loaded = load_model(tmp_path / "model.pth")
-    assert loaded.blocks[0].layers[0].mlp.fc1.out_features == len(
-        model.blocks[0].layers[0].mlp.fc1.weight
-    )
+    assert loaded.blocks[0].layers[0].mlp.fc1.out_features == hidden
 
 
 @pytest.mark.parametrize(
@@ -78,6 +77,28 @@ def test_wrappings_are_read(tmp_path, wrap):
     wrapped = wrap(official_state(model), official_state(other))
     torch.save(wrapped, tmp_path / "model.pth")
     assert_same_model(load_model(str(tmp_path / "model.pth")), model)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"window_size": 7}, {"img_range": 255.0}, {"dim": 10, "mlp_ratio": 2.72}],
+    ids=str,
+)
+def test_what_no_shape_tells_is_saved(tmp_path, changes):
+    model = tiny(**{"num_heads": (2, 1), **changes})
+    save_model(model, tmp_path / "model.safetensors")
+    assert_same_model(load_model(tmp_path / "model.safetensors"), model)
+
+
+@pytest.mark.parametrize(
+    "stored", ["{", "[]", "3", '{"width": 3}', json.dumps({"dim": -6})]
+)
+def test_a_damaged_configuration_is_refused(tmp_path, stored):
+    state = {k: v.contiguous() for k, v in official_state(tiny()).items()}
+    path = tmp_path / "model.safetensors"
+    save_file(state, path, {"swinir_config": stored})
+    with pytest.raises(ValueError, match="holds no SwinIR's configuration"):
+        load_model(path)
 
 
 def test_half_precision_files_become_float32(tmp_path):
@@ -173,24 +194,42 @@ def test_other_objects_are_refused(tmp_path):
         load_model(tmp_path / "other.safetensors")
 
 
+def test_a_bare_state_dict_of_ours_is_refused_with_the_remedy(tmp_path):
+    torch.save(tiny().state_dict(), tmp_path / "model.pth")
+    with pytest.raises(ValueError, match="no configuration; use save_model"):
+        load_model(tmp_path / "model.pth")
+
+
 def test_missing_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         load_model(tmp_path / "nowhere.pth")
     with pytest.raises(FileNotFoundError, match="no such file"):
         load_model(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"classical_x4; .*github\.com/Jing"):
+        load_model("classical_x4")
 
 
-def test_a_file_that_would_load_otherwise_is_not_written(tmp_path):
-    model = tiny(img_range=255.0)
-    with pytest.raises(ValueError, match=r"img_range=255\.0.*img_range=1\.0"):
-        save_model(model, tmp_path / "model.safetensors")
+@pytest.mark.parametrize(
+    ("make", "name", "error", "message"),
+    [
+        (tiny, "model.pth", ValueError, r"ends with \.safetensors, got .*\.pth"),
+        (tiny, "absent/model.safetensors", FileNotFoundError, "no such folder: .*abse"),
+        (ResidualCNN, "model.safetensors", TypeError, "SwinIR, got a ResidualCNN"),
+        (lambda: fast(tiny()), "model.safetensors", TypeError, "got a FastSwinIR"),
+    ],
+)
+def test_what_cannot_be_saved(tmp_path, make, name, error, message):
+    with pytest.raises(error, match=message):
+        save_model(make(), tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
 def test_saving_leaves_the_model_as_it_was(tmp_path):
-    model = tiny()
+    model = tiny().to(memory_format=torch.channels_last)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     save_model(model, tmp_path / "model.safetensors", dtype=torch.float16)
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key])
-    assert dataclasses.is_dataclass(model.config)
+        assert value.stride() == before[key].stride()
+    save_model(model, tmp_path / "model.safetensors")
+    assert_same_model(load_model(tmp_path / "model.safetensors"), model)
