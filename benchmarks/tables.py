@@ -1,4 +1,4 @@
-"""Tables and the roofline plot from committed results.
+"""Tables from committed results.
 
 python -m benchmarks.tables benchmarks/results/cpu.json ...
 """
@@ -8,10 +8,6 @@ import json
 import re
 from pathlib import Path
 from typing import NamedTuple
-
-from swinir_lite import VARIANTS
-
-from .counting import H200, network_bytes, network_flops
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -285,54 +281,13 @@ def tables(results: dict) -> str:
     return "\n\n".join(parts)
 
 
-def roofline_points(results: dict) -> list[tuple[str, float, float]]:
-    """Of every inference: label, operations per byte, operations per second.
-
-    Operations and bytes are those that the fused kernels need, for every run, so
-    runs of one network lie above each other.
-    """
-    points = []
-    for name, section in results["results"].items():
-        match = re.fullmatch(r"(\w+) (\d+)x(\d+)", name)
-        if not match or match[1] not in VARIANTS or not is_timing(section):
-            continue
-        config, size = VARIANTS[match[1]], (int(match[2]), int(match[3]))
-        flops = network_flops(config, *size)
-        for run, measured in section.items():
-            if "disturbed" in measured or failure(measured):
-                continue
-            rate = flops / (measured["median_ms"] / 1000)
-            label = f"{match[1]}, {run}"
-            points.append((label, flops / network_bytes(config, *size), rate))
-    return points
-
-
-def plot_roofline(results: dict, axes) -> None:
-    """Draw the machine's roof and every run under it on matplotlib axes."""
-    intensity = [1, H200["flops"] / H200["bytes"], 10_000]
-    roof = [min(H200["flops"], x * H200["bytes"]) / 1e12 for x in intensity]
-    axes.loglog(intensity, roof, color="#222222")
-    for label, x, rate in roofline_points(results):
-        marker = "o" if "ours" in label else "x"
-        axes.plot(x, rate / 1e12, marker, label=label)
-    axes.set(xlabel="operations per byte", ylabel="10¹² operations per second")
-    axes.legend(fontsize=7)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", nargs="+", type=Path)
-    parser.add_argument("--plot", type=Path, help="where the roofline is drawn")
     args = parser.parse_args()
     for path in args.results:
         results = json.loads(path.read_text())
         print(tables(results), end="\n\n")
-        if args.plot:
-            import matplotlib.pyplot as plt
-
-            figure, axes = plt.subplots(figsize=(7, 4.5))
-            plot_roofline(results, axes)
-            figure.savefig(args.plot, bbox_inches="tight")
 
 
 if __name__ == "__main__":

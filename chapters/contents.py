@@ -88,8 +88,9 @@ def speed():
         tables.gpu_goals(gpu, tables.load("h200_first")),
         f"{tables.heading(cpu['environment'])}:",
         tables.cpu_goals(cpu),
+        cpu.get("note", ""),
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def scores(results):
