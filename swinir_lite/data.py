@@ -59,6 +59,8 @@ def check_format(image):
         if image.mode[0] in "IF":
             how = "scale its values to 8 bits first"
         raise ValueError(f"mode {image.mode}, need 8-bit RGB or gray; {how}")
+    if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would cut them
+        raise ValueError("16 bits a channel, need 8; scale its values to 8 bits first")
     # Pillow turns compressed TIFF when it decodes, and other TIFF not
     if image.format == "TIFF" and image.tag_v2.get(Base.Orientation, 1) != 1:
         raise ValueError("a TIFF that is to be shown turned; save it upright first")

@@ -90,14 +90,16 @@ def restore(model, lq, scale=1, window_size=0):
 
     With a window size the image is first extended as the official test script
     does it: a flipped copy up to the next multiple of the window, one whole
-    window further where the size already divides.
+    window further where the size already divides; copies of copies, if it is tiny.
     """
     height, width = lq.shape[2:]
     if window_size:
         for axis in (2, 3):
             length = lq.shape[axis]
             extended = (length // window_size + 1) * window_size
-            lq = torch.cat([lq, lq.flip(axis)], axis).narrow(axis, 0, extended)
+            position = torch.arange(extended, device=lq.device) % (2 * length)
+            index = torch.minimum(position, 2 * length - 1 - position)  # abc|cba|abc
+            lq = lq.index_select(axis, index)
     device = next(model.parameters()).device
     restored = model(lq.to(device)).float().cpu()
     return restored[:, :, : height * scale, : width * scale]

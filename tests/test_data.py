@@ -1,6 +1,8 @@
 """The training set's checks, its cache, and the batches cut from it."""
 
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -218,6 +220,27 @@ def test_what_cannot_be_used_is_named_before_training(photos):
     need = "need 8-bit RGB or gray"
     assert f"deep.png: mode I;16, {need}; scale its values to 8 bits" in message
     assert f"alpha.png: mode RGBA, {need}; convert it first, as by Pillow" in message
+
+
+def write_deep_png(path, side=16):
+    """A PNG of 16 bits a channel, which Pillow opens as plain RGB."""
+
+    def chunk(name, data):
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", side, side, 16, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(side * (1 + 6 * side)))
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def test_colour_of_16_bits_is_not_cut_to_8(tmp_path):
+    write_deep_png(tmp_path / "deep.png")
+    with Image.open(tmp_path / "deep.png") as image:
+        assert image.mode == "RGB"
+    with pytest.raises(ValueError, match=r"deep\.png: 16 bits a channel, need 8"):
+        read_image(tmp_path / "deep.png")
 
 
 def test_a_truncated_file_leaves_no_cache(photos, tmp_path):

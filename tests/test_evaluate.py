@@ -82,6 +82,12 @@ def test_images_are_extended_as_the_official_script_does(monkeypatch):
     assert torch.equal(extended[:, :, :16, 21:], lq[..., 18:].flip(3))
 
 
+def test_tiny_images_are_extended_by_copies_of_copies():
+    lq = torch.rand(1, 3, 2, 3)
+    restored = restore(Bicubic(1), lq, 1, window_size=8)
+    assert restored.shape == lq.shape
+
+
 def test_the_channel_is_checked_and_said(photos):
     rgb = read_test_set(photos, 2)
     with pytest.raises(ValueError, match="'gray' cannot be measured: super-resolution"):
