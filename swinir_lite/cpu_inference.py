@@ -5,14 +5,12 @@ touches the next. What a strip needs then fits into the processor's cache, and
 the memory of a layer does not grow with the image.
 """
 
-from functools import cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .shifted_windows import attention_mask
 from .swin_transformer_layer import SwinTransformerLayer
+from .window_masks import mask_patterns
 
 TOKENS_PER_STRIP = 1024
 
@@ -31,14 +29,6 @@ def write_rows(x: Tensor, top: int, rows: Tensor) -> None:
     x[:, : rows.shape[1] - kept] = rows[:, kept:]
 
 
-@cache
-def border_masks(window_size: int, shift: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The masks of windows at the right, at the bottom, and in the corner."""
-    side = 2 * window_size
-    _, beside, below, corner = attention_mask(side, side, window_size, shift)
-    return beside, below, corner
-
-
 def attend(layer: SwinTransformerLayer, x: Tensor, bias: Tensor, last: bool) -> Tensor:
     """Masked attention of the windows ``(B, rows, columns, N, C)`` of a strip.
 
@@ -53,7 +43,9 @@ def attend(layer: SwinTransformerLayer, x: Tensor, bias: Tensor, last: bool) -> 
     q, k, v = qkv.flatten(0, 2).permute(2, 0, 3, 1, 4).flatten(1, 2)
     scores = bias.to(q.dtype).expand(*x.shape[:3], *bias.shape).contiguous()
     if layer.shift:
-        beside, below, corner = border_masks(layer.window_size, layer.shift)
+        _, beside, below, corner = mask_patterns(
+            layer.window_size, layer.shift, x.device
+        )
         above = scores[:, :-1] if last else scores
         above[:, :, -1] += beside
         if last:

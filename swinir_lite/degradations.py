@@ -39,9 +39,6 @@ METRICS = {
     "lpips": lpips_distance,
 }
 
-# their LQ images are smaller; the others' are as large as the HQ images
-SHRINKING = ("bicubic", "real_world")
-
 
 def keyword_options(function):
     """{name: whether it must be given} of a function's keyword-only arguments."""

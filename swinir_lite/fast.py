@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .cpu_inference import swin_layer_
-from .shifted_windows import attention_mask
 from .swinir import SwinIR, check_input, pad_to_multiple
+from .window_masks import window_masks
 
 BACKENDS = ("reference", "sdpa", "triton")
 
@@ -95,27 +95,6 @@ def _from_windows(x: Tensor, height: int, width: int, shift: int) -> Tensor:
     x = x.permute(0, 1, 4, 2, 5, 3, 6)
     x = x.reshape(batch, height, width, heads * head_dim)
     return torch.roll(x, (shift, shift), (1, 2)) if shift else x
-
-
-@functools.cache
-def mask_patterns(window_size: int, shift: int, device: torch.device) -> Tensor:
-    """The four masks that there are, ``(4, N, N)``, at any size of the image.
-
-    Of windows inside, in the last column, in the last row, and in the corner.
-    """
-    side = 2 * window_size
-    return attention_mask(side, side, window_size, shift, device)
-
-
-def window_masks(height, width, window_size, shift, device) -> Tensor:
-    """``attention_mask`` of chapter 5, put together from the patterns."""
-    if torch.compiler.is_compiling():  # which computes it where it is added
-        return attention_mask(height, width, window_size, shift, device)
-    down, across = height // window_size, width // window_size
-    last_down = torch.arange(down, device=device) == down - 1
-    last_across = torch.arange(across, device=device) == across - 1
-    pattern = 2 * last_down[:, None] + last_across[None, :]
-    return mask_patterns(window_size, shift, device)[pattern.flatten()]
 
 
 def _reference_attention(qkv, bias, window_size, shift):

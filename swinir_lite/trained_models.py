@@ -7,12 +7,12 @@ from PIL import Image
 
 from .checkpoint import UNREADABLE, load_model
 from .convolutional_baseline import ResidualCNN
-from .degradations import SHRINKING, make_degradation
+from .degradations import make_degradation
 from .evaluate import evaluate, protocol, read_test_set, summary
 from .fast import fast
 from .shipped_weights import shipped_models
 from .swinir import SwinIR
-from .training_config import load_config
+from .training_config import SHRINKING, load_config
 
 
 def load_run(folder):

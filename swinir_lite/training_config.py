@@ -12,6 +12,8 @@ from .variants import VARIANTS
 
 PRESETS = Path(__file__).parent / "presets"
 SCHEDULES = ("cosine", "halving")
+# Degradations whose LQ images are smaller; the others' are as large as the HQ images
+SHRINKING = ("bicubic", "real_world")
 OPTIMIZERS = ("adam", "muon")
 PRECISIONS = ("auto", "fp32", "bf16")
 FP16_REFUSED = (
@@ -147,7 +149,7 @@ class TrainConfig:
         name = self.degradation.get("name")
         if name is None:
             raise ValueError(f"degradation needs a name, got {self.degradation}")
-        if (self.scale > 1) != (name in ("bicubic", "real_world")):
+        if (self.scale > 1) != (name in SHRINKING):
             raise ValueError(f"degradation {name!r} does not fit scale {self.scale}")
         if self.validation and not isinstance(self.validation.get("path"), str):
             raise ValueError(f"validation needs a path, got {self.validation}")

@@ -8,8 +8,9 @@ from torch._dynamo.testing import CompileCounter
 import swinir_lite.evaluate as evaluation
 from swinir_lite import SwinIR, SwinIRConfig
 from swinir_lite.cpu_inference import swin_layer_
-from swinir_lite.fast import attention_backend, fast, swin_layer, window_masks
+from swinir_lite.fast import attention_backend, fast, swin_layer
 from swinir_lite.shifted_windows import attention_mask
+from swinir_lite.window_masks import window_masks
 
 TINY = {"dim": 12, "depths": (2, 1), "num_heads": (2, 3), "window_size": 4}
 VARIANTS = [
