@@ -3,8 +3,10 @@
 import copy
 import math
 import statistics
+import sys
 import time
 import traceback
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,13 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from swinir_lite import VARIANTS
-from swinir_lite.fast import FastSwinIR, compiled_layer, fast, window_attention
+from swinir_lite.fast import (
+    FastSwinIR,
+    compiled_layer,
+    fast,
+    swin_layer,
+    window_attention,
+)
 
 from .comparisons import pair, training_batch, training_step
 from .counting import H200, counts, floor_ms, network_flops, training_bytes
@@ -31,6 +39,8 @@ from .measure import (
     without_gradients,
 )
 from .official import build_pair
+
+fast_code = sys.modules["swinir_lite.fast"]  # `swinir_lite.fast` is the function
 
 
 class ComposedLayers(FastSwinIR):
@@ -107,7 +117,17 @@ def steps(args, variant="lightweight_x2", height=360, width=640):
             "fused layers, no graph": without_gradients(without_graph, image),
             "fused layers, CUDA graph": without_gradients(fused, image),
         }
-    return compare(runs, args.device, args.repeats, "chapters float32")
+    results = compare(runs, args.device, args.repeats, "chapters float32")
+    return with_profiles(results, runs, args.device)
+
+
+def with_profiles(results, runs, device, count=8):
+    """The kernels of each run beside its time, by which a wrong prediction is told."""
+    if device.type == "cuda":
+        for name, run in runs.items():
+            if "median_ms" in results[name]:
+                results[name]["profile"] = kernels(run, count)
+    return results
 
 
 def head_dimensions(args, height=360, width=640, heads=6, side=8):
@@ -298,6 +318,8 @@ def compiled(args, attention, variant="lightweight_x2"):
         runs["compiled"]()
         first = round(time.perf_counter() - start, 3)
         measured = compare(runs, args.device, args.repeats, "eager")
+        if not results:  # of the first size
+            with_profiles(measured, runs, args.device)
         measured["compiled"] |= {
             "first_call_s": first,
             "compilations": counters["stats"]["unique_graphs"],
@@ -305,6 +327,26 @@ def compiled(args, attention, variant="lightweight_x2"):
         for name in runs:
             results[f"{height}x{width}, {name}"] = measured[name]
     return results
+
+
+def compiled_once(args, variant="lightweight_x2", height=360, width=640):
+    """The explicit form under torch.compile for one size, to compare with all sizes."""
+    print(f"{variant}, {height}x{width}, compiled for this size", flush=True)
+    _, model = pair(args, variant)
+    image = torch.rand(1, 3, height, width, device=args.device)
+    eager = ComposedLayers(model, "reference", LOW)
+    dynamic = fast(model, "reference", LOW, compiled=True)
+    runs = {"eager": without_gradients(eager, image)}
+    runs["compiled"] = without_gradients(dynamic, image)
+    torch._dynamo.reset()
+    fixed = torch.compile(swin_layer, dynamic=False)
+    with mock.patch.object(fast_code, "compiled_layer", return_value=fixed):
+        start = time.perf_counter()
+        runs["compiled"]()
+        first = round(time.perf_counter() - start, 3)
+        results = compare(runs, args.device, args.repeats, "eager")
+        results["compiled"]["first_call_s"] = first
+        return with_profiles(results, runs, args.device)
 
 
 def profile(args):

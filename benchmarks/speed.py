@@ -66,6 +66,7 @@ def sections_cuda(args, results):
             f"compiled for all sizes, {attention} attention",
             lambda a=attention: breakdown.compiled(args, a),
         )
+    yield "compiled for one size", lambda: breakdown.compiled_once(args)
     for variant in ROOFLINE:
         yield f"{variant} 252x252", lambda v=variant: inference(args, v, 252, 252)
     others = [variant for variant in RELEASED if variant not in breakdown.BODIES]
