@@ -192,7 +192,7 @@ def cpu_goals(results: dict) -> str:
 
 def short_name(kernel: str) -> str:
     """A kernel's name without its templates and arguments."""
-    return re.sub(r"^void |[<(].*", "", kernel).replace("at::native::", "")[:60]
+    return re.sub(r"^void |[<(].*", "", kernel).replace("at::native::", "")[:48]
 
 
 def profile_table(profile: dict, total_ms: float | None = None) -> str:
@@ -208,10 +208,11 @@ def profile_table(profile: dict, total_ms: float | None = None) -> str:
         known = entries.setdefault(short_name(kernel), {"ms": 0.0, "launches": 0})
         known["ms"] += entry["ms"]
         known["launches"] += entry["launches"]
-    entries["everything else"] = profile["everything else"]
     lines = [row("kernel", "launches", "ms"), "|---|--:|--:|"]
-    for name, entry in entries.items():
+    for name, entry in sorted(entries.items(), key=lambda found: -found[1]["ms"]):
         lines.append(row(f"`{name}`", entry["launches"], f"{entry['ms']:.2f}"))
+    rest = profile["everything else"]
+    lines.append(row("everything else", rest["launches"], f"{rest['ms']:.2f}"))
     busy = f"**{profile['busy_ms']:.2f}**"
     lines.append(row("**GPU busy**", f"**{profile['launches']}**", busy))
     if total_ms:
