@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import swinir_lite.evaluate as evaluation
 from swinir_lite import SwinIR, SwinIRConfig
@@ -112,6 +114,32 @@ def test_masks_of_any_size_are_put_together_from_four(height, width):
     for shift in (1, 2, 3):
         found = window_masks(height, width, 4, shift, torch.device("cpu"))
         assert torch.equal(found, attention_mask(height, width, 4, shift))
+
+
+class HostTensors(TorchDispatchMode):
+    """Operations that touch a tensor on the host."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        output = operation(*args, **(kwargs or {}))
+        for value in tree_leaves((args, kwargs, output)):
+            if torch.is_tensor(value) and value.device.type == "cpu":
+                self.found.append(str(operation))
+        return output
+
+
+@pytest.mark.parametrize("attention", ["reference", "sdpa"])
+def test_nothing_is_made_on_the_host_and_copied(attention):
+    model = tiny().to("meta")  # a device that is not the host, as a GPU is
+    network = fast(model, attention)
+    for height, width in [(9, 14), (20, 12)]:
+        image = torch.empty(1, 3, height, width, device="meta")
+        with HostTensors() as host:
+            network.differentiable(image, attention, torch.float32)
+        assert not host.found
 
 
 @pytest.mark.parametrize(("major", "expected"), [(7, "sdpa"), (8, "triton")])
