@@ -47,7 +47,9 @@ front-page: $(installed) ## draw the front page's figures and write its table ag
 	$(VENV)/bin/python chapters/contents.py
 
 bench: $(installed) ## measure the speed on this CPU; OFFICIAL=path/network_swinir.py to compare
-	$(run) benchmarks.speed $(if $(OFFICIAL),--official $(OFFICIAL))
+	@mkdir -p runs
+	$(run) benchmarks.speed --output runs/bench.json $(if $(OFFICIAL),--official $(OFFICIAL))
+	$(run) benchmarks.tables runs/bench.json
 
 clean: ## remove the built site
 	rm -rf _build
