@@ -53,12 +53,12 @@ def network_flops(config: SwinIRConfig, height: int, width: int) -> int:
 
 
 def layer_bytes(config: SwinIRConfig, tokens: int, element: int = 2) -> int:
-    """That the three kernels of a layer move, each tensor once.
+    """That the two kernels of a layer move in inference, each tensor once.
 
-    head reads x and writes qkv, attention reads qkv and writes its output, tail
-    reads x and that and writes the new x: 11 times the features.
+    attend reads x and writes mixed values, tail reads x and these and writes the
+    new x: 5 times the features.
     """
-    return 11 * tokens * config.dim * element
+    return 5 * tokens * config.dim * element
 
 
 def network_bytes(
@@ -78,9 +78,11 @@ def training_bytes(
 ) -> int:
     """Of the layers in a training step: forward 11 times the features, backward 18.
 
-    Backward, attention reads qkv and a gradient and writes one of qkv (7); tail
-    reads x, mixed and a gradient and writes two (5); head reads x and the
-    gradients of qkv and of the residual and writes one (6).
+    Forward, head reads x and writes qkv, attention reads qkv and writes its output,
+    tail reads x and that and writes the new x. Backward, attention reads qkv and a
+    gradient and writes one of qkv (7); tail reads x, mixed and a gradient and writes
+    two (5); head reads x and the gradients of qkv and of the residual and writes one
+    (6).
     """
     tokens = batch * padded_pixels(config, side, side)
     return layers(config) * 29 * tokens * config.dim * element

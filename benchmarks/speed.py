@@ -40,16 +40,15 @@ def needs(args, *options):
     return f"needs {' and '.join(missing)}" if missing else None
 
 
-# The bodies: lightweight and classical_x4 come first of all. real_world_x2 and _x4
-# and the denoisers share that of classical_x4 and differ in their heads; the gray
-# models differ from the colour ones in channels of the outermost convolutions, x2,
-# x3 and x8 from x4 in the head.
+LARGE = ("lightweight_x2", "classical_x4")  # at the size of the goals
+# Of every body, head and number of channels; then the variants that repeat them
 ROOFLINE = ("color_jpeg", "real_world_large_x4", "real_world_x4", "color_denoise")
+ROOFLINE += tuple(v for v in RELEASED if v not in ROOFLINE + LARGE)
 
 
 def sections_cuda(args, results):
     """Names, and what measures them or why nothing does; the dearest ones last."""
-    for variant in ("lightweight_x2", "classical_x4"):
+    for variant in LARGE:
         yield f"{variant} 360x640", lambda v=variant: inference(args, v, 360, 640)
     yield "training lightweight_x2", lambda: training(args)
     yield "set5", needs(args, "weights", "set5") or (lambda: set5(args))

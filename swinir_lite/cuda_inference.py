@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from . import triton_convolution
 from .cuda_graph import Graphed
 from .swinir import SwinIR, pad_to_multiple
-from .triton_inference import pack_layer, swin_layer
+from .triton_inference import add_features, inverse_deviation, pack_layer, swin_layer
 from .triton_norm import run_forward as layer_norm
 
 MAX_GRAPHS = 4  # each keeps the memory of one forward pass
@@ -55,7 +55,7 @@ def pack_convolutions(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     packed = []
     for i, part in enumerate(parts):
         if isinstance(part, nn.PixelShuffle):
-            part = ChannelsLastShuffle(part.upscale_factor)
+            part = ChannelsLastShuffle(part.upscale_factor, take_bias(packed[-1]))
         elif isinstance(part, nn.Conv2d):
             part = pack_convolution(part, dtype)
             if isinstance((parts + [None])[i + 1], nn.PixelShuffle):
@@ -72,17 +72,27 @@ def order_for_shuffle(conv: nn.Conv2d, factor: int) -> None:
     conv.to(memory_format=torch.channels_last)
 
 
-class ChannelsLastShuffle(nn.Module):
-    """Pixel shuffle of channels ordered (row, column, channel): one plain copy."""
+def take_bias(convolution: nn.Module) -> Tensor:
+    """The bias of the last convolution, which leaves it to be added later.
 
-    def __init__(self, factor: int):
+    cuDNN writes its output and PyTorch adds the bias in a second pass over it: one
+    that can be shared with whatever comes next.
+    """
+    last = convolution[-1] if isinstance(convolution, nn.Sequential) else convolution
+    bias, last.bias = last.bias, None
+    return bias.data
+
+
+class ChannelsLastShuffle(nn.Module):
+    """Bias and pixel shuffle, of channels ordered (row, column, channel)."""
+
+    def __init__(self, factor: int, bias: Tensor):
         super().__init__()
-        self.factor = factor
+        self.factor, self.bias = factor, bias
 
     def forward(self, x: Tensor) -> Tensor:
-        factor = self.factor
-        x = x.permute(0, 2, 3, 1).unflatten(3, (factor, factor, -1))
-        x = x.transpose(2, 3).flatten(1, 2).flatten(2, 3)
+        x = x.permute(0, 2, 3, 1)
+        x = triton_convolution.pixel_shuffle(x, self.bias, self.factor)
         return x.permute(0, 3, 1, 2)
 
 
@@ -112,6 +122,8 @@ class CudaInference:
             self.convolutions = [pack_convolutions(b.conv, dtype) for b in model.blocks]
             self.conv_first = pack_convolution(model.conv_first, dtype)
             self.conv_after_body = pack_convolutions(model.conv_after_body, dtype)
+            self.biases = [take_bias(conv) for conv in self.convolutions]
+            self.bias_after_body = take_bias(self.conv_after_body)
             last = max(i for i, m in enumerate(model.head) if isinstance(m, nn.Conv2d))
             self.head = pack_convolutions(model.head[:last], dtype)
             self.conv_last = triton_convolution.pack_convolution(
@@ -125,17 +137,20 @@ class CudaInference:
                 for norm in (model.norm_in, model.norm_out)
             )
 
-    def deep_features(self, x: Tensor) -> Tensor:
-        dtype, config = self.dtype, self.model.config
-        channels, window_size = config.dim, config.window_size
-        x = layer_norm(x, *self.norm_in, dtype)
-        for layers, convolution in zip(self.layers, self.convolutions):
+    def deep_features(self, shallow: Tensor) -> Tensor:
+        """All blocks, the convolution after them, and the long residual."""
+        config, channels = self.model.config, self.model.config.dim
+        x = layer_norm(shallow, *self.norm_in, self.dtype)
+        inverse = inverse_deviation(x, channels)
+        for layers, conv, bias in zip(self.layers, self.convolutions, self.biases):
             residual = x
             for packed, shift in layers:
-                x = swin_layer(x, packed, channels, window_size, shift)
-            x = residual + _apply(convolution, x)
-        x = layer_norm(x, *self.norm_out, dtype)
-        return _apply(self.conv_after_body, x)
+                x, inverse = swin_layer(
+                    x, inverse, packed, channels, config.window_size, shift
+                )
+            x, inverse = add_features(residual, _apply(conv, x), bias, channels)
+        x = _apply(self.conv_after_body, layer_norm(x, *self.norm_out, self.dtype))
+        return add_features(shallow, x, self.bias_after_body, channels)[0]
 
     def forward(self, x: Tensor) -> Tensor:
         config = self.model.config
@@ -144,8 +159,7 @@ class CudaInference:
             self.dtype, memory_format=torch.channels_last
         )
         shallow = self.conv_first(image).permute(0, 2, 3, 1)
-        features = shallow + self.deep_features(shallow)
-        features = _apply(self.head, features)
+        features = _apply(self.head, self.deep_features(shallow))
         pixels = triton_convolution.convolution(features, self.conv_last)
         restored = self.after_last(pixels)
         if config.upsampler == "none":

@@ -168,27 +168,45 @@ def _layer_weights(layer):
     )  # fmt: skip
 
 
-def _conv(module, x):
-    """Convolutions of the reading path applied to ``(B, H, W, C)``.
+def _padded(x, weight, bias):
+    """Operands of a convolution with channels padded to multiples of 8, for CUDA.
 
-    On CUDA channels are padded with zeros to a multiple of 8, without which
-    cuDNN takes a path half as fast.
+    Without it cuDNN takes a path half as fast. Spare channels of the input are ones,
+    and the bias is the weight of the first in the middle of the kernel: that saves a
+    pass over the output, and over its gradient a sum.
+    """
+    outputs, inputs, side = weight.shape[:3]
+    spare = -inputs % 8
+    if spare:
+        if x.shape[-1] == inputs:
+            x = F.pad(x, (0, spare), value=1.0)
+        bias = F.pad(bias[:, None, None, None], (side // 2,) * 4)
+        weight, bias = torch.cat([weight, bias], 1), None
+    else:
+        bias = F.pad(bias, (0, -outputs % 8))
+    weight = F.pad(weight, (0, 0, 0, 0, 0, -weight.shape[1] % 8, 0, -outputs % 8))
+    return x, weight.contiguous(memory_format=torch.channels_last), bias
+
+
+def _conv(module, x, keep_spare=False):
+    """A part of the reading path, made for ``(B, C, H, W)``, on ``(B, H, W, C)``.
+
+    On CUDA ``x`` may have spare channels of ones, and with ``keep_spare`` the result
+    of a convolution has spare channels of zeros.
     """
     if isinstance(module, nn.Sequential):
-        for part in module:
+        for part in module[:-1]:
             x = _conv(part, x)
-        return x
+        return _conv(module[-1], x, keep_spare)
     if not isinstance(module, nn.Conv2d):
-        return module(x)
+        return module(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     weight, bias = module.weight, module.bias
     outputs, inputs = weight.shape[:2]
-    if x.is_cuda:
-        weight = F.pad(weight, (0, 0, 0, 0, 0, -inputs % 8, 0, -outputs % 8))
-        weight = weight.contiguous(memory_format=torch.channels_last)
-        bias = F.pad(bias, (0, -outputs % 8))
-        x = F.pad(x, (0, -inputs % 8))
+    if x.is_cuda or keep_spare or x.shape[-1] > inputs:
+        x, weight, bias = _padded(x, weight, bias)
     x = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=module.padding)
-    return x.permute(0, 2, 3, 1)[..., :outputs]
+    x = x.permute(0, 2, 3, 1)
+    return x if keep_spare else x[..., :outputs]
 
 
 def check_without_waiting(x: Tensor, in_channels: int) -> None:
@@ -241,6 +259,14 @@ class FastSwinIR(nn.Module):
             return triton_layer_norm(x, module.weight, module.bias, dtype)
         return F.layer_norm(x, x.shape[-1:], module.weight, module.bias)
 
+    def fused_features(self, shallow: Tensor, dtype: torch.dtype) -> Tensor:
+        """Shallow and deep features by fused kernels, with spare channels of ones."""
+        model = self.model
+        shallow = F.pad(shallow, (0, -self.config.dim % 8), value=1.0)
+        x = self.fused_blocks(self.norm(model.norm_in, shallow, "triton", dtype))
+        x = self.norm(model.norm_out, x, "triton", dtype)
+        return shallow + _conv(model.conv_after_body, x, keep_spare=True)
+
     def fused_blocks(self, x: Tensor) -> Tensor:
         """All RSTBs, by kernels that hold a layer's weights on chip."""
         from .triton_layer import pack_layers, triton_swin_layer
@@ -252,9 +278,10 @@ class FastSwinIR(nn.Module):
             for layer in block.layers:
                 hidden = layer.mlp.fc1.out_features
                 x = triton_swin_layer(
-                    x, next(packed), hidden, layer.window_size, layer.shift
-                )
-            x = residual + _conv(block.conv, x)
+                    x, next(packed), self.config.dim, hidden, layer.window_size,
+                    layer.shift,
+                )  # fmt: skip
+            x = residual + _conv(block.conv, x, keep_spare=True)
         return x
 
     def strip_blocks(self, x: Tensor) -> Tensor:
@@ -295,26 +322,34 @@ class FastSwinIR(nn.Module):
         on_chip = config.dim <= MAX_CHANNELS and hidden <= MAX_HIDDEN
         return on_chip and len(set(config.num_heads)) == 1
 
-    def deep_features(self, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
+    def composed_features(
+        self, shallow: Tensor, backend: str, dtype: torch.dtype
+    ) -> Tensor:
         model = self.model
-        if self._fuses_layers(backend, dtype):
-            x = self.fused_blocks(self.norm(model.norm_in, x, backend, dtype))
+        stored = model.norm_in.weight.dtype
+        x = self.norm(model.norm_in, shallow, backend, stored)
+        if self._in_strips(x, backend):
+            x = self.strip_blocks(x)
         else:
-            stored = model.norm_in.weight.dtype
-            x = self.norm(model.norm_in, x, backend, stored)
-            if self._in_strips(x, backend):
-                x = self.strip_blocks(x)
-            else:
-                x = self.composed_blocks(x, backend)
+            x = self.composed_blocks(x, backend)
         x = self.norm(model.norm_out, x, backend, dtype)
-        return _conv(model.conv_after_body, x)
+        return shallow + _conv(model.conv_after_body, x)
+
+    def features(self, shallow: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
+        """Shallow and deep features together, by the path that serves this call."""
+        if self._fuses_layers(backend, dtype):
+            return self.fused_features(shallow, dtype)
+        return self.composed_features(shallow, backend, dtype)
 
     def differentiable(self, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
         model, config = self.model, self.model.config
         x = (self.pad(x, config.window_size) - model.mean) * config.img_range
         shallow = _conv(model.conv_first, x.permute(0, 2, 3, 1))
-        features = shallow + self.deep_features(shallow, backend, dtype)
-        restored = model.head(features.permute(0, 3, 1, 2))
+        features = self.features(shallow, backend, dtype)
+        if features.shape[-1] > config.dim:
+            restored = _conv(model.head, features).permute(0, 3, 1, 2)
+        else:
+            restored = model.head(features.permute(0, 3, 1, 2))
         if config.upsampler == "none":
             restored = x + restored
         return restored / config.img_range + model.mean

@@ -65,19 +65,24 @@ def load_bias(bias, head, token, N: tl.constexpr):
 
 
 @triton.jit
-def attention_weights(
-    q, k, bias, token, last_down, last_across, scale, shift, M: tl.constexpr,
-    PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Softmax of the scores of one window, and the inverse sums it still lacks."""
-    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
-    scores = scores * (scale * LOG2_E) + bias
+def masked_softmax(scores, token, last_down, last_across, shift, M: tl.constexpr):
+    """Of scores in powers of two, and the inverse sums that they still lack."""
     if (shift > 0) & (last_down | last_across):
         region = shift_region(token, last_down, last_across, shift, M)
         apart = region[:, None] != region[None, :]
         scores += tl.where(apart, MASK_VALUE * LOG2_E, 0.0)
     scores = tl.exp2(scores - tl.max(scores, 1)[:, None])
     return scores, 1.0 / tl.sum(scores, 1)[:, None]
+
+
+@triton.jit
+def attention_weights(
+    q, k, bias, token, last_down, last_across, scale, shift, M: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
+    scores = scores * (scale * LOG2_E) + bias
+    return masked_softmax(scores, token, last_down, last_across, shift, M)
 
 
 @triton.jit
@@ -164,7 +169,7 @@ def backward_kernel(
     tl.store(target, grad_bias_tile, mask=(query < N) & (key < N))
 
 
-def _launch_plan(qkv: Tensor, heads: int, window_size: int, programs_per_sm: int):
+def launch_plan(qkv: Tensor, heads: int, window_size: int, programs_per_sm: int):
     """Number of windows, of windows per program and of groups of windows."""
     batch, height, width, _ = qkv.shape
     windows = batch * (height // window_size) * (width // window_size)
@@ -195,7 +200,7 @@ def run_forward(qkv: Tensor, bias: Tensor, window_size: int, shift: int) -> Tens
     heads = bias.shape[0]
     qkv, bias = qkv.contiguous(), bias.contiguous()
     out = qkv.new_empty(batch, height, width, triple // 3)
-    windows, per_program, groups = _launch_plan(
+    windows, per_program, groups = launch_plan(
         qkv, heads, window_size, FORWARD_PROGRAMS_PER_SM
     )
     constants = _constants(qkv, heads, window_size)
@@ -228,7 +233,7 @@ def run_backward(
     heads, tokens = bias.shape[:2]
     grad, qkv, bias = grad.contiguous(), qkv.contiguous(), bias.contiguous()
     grad_qkv = torch.empty_like(qkv)
-    windows, per_program, groups = _launch_plan(
+    windows, per_program, groups = launch_plan(
         qkv, heads, window_size, BACKWARD_PROGRAMS_PER_SM
     )
     partial = torch.empty(

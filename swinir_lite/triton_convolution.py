@@ -1,8 +1,13 @@
-"""The last convolution: many channels in, a few pixels out, in float32.
+"""The end of a network: pixel shuffle, and the last convolution in float32.
 
-cuDNN returns the type it is given. Pixels in bfloat16 would be off by up to half
-a step of 1/255, and features copied to float32 first cost more than the
-convolution. Here features are read as they are and sums are written as they are.
+A pixel shuffle of features is a copy of rows of channels, if these are ordered
+(row, column, channel) before it; the bias of the convolution before it is added on
+the way, which saves a pass over the largest tensor of the network.
+
+The last convolution has many channels in and a few out. cuDNN returns the type it is
+given. Pixels in bfloat16 would be off by up to half a step of 1/255, and features
+copied to float32 first cost more than the convolution. Here features are read as they
+are and sums are written as they are.
 """
 
 from typing import NamedTuple
@@ -14,6 +19,38 @@ import triton.language as tl
 from torch import Tensor, nn
 
 TILE = 128  # pixels of one row
+
+
+@triton.jit
+def shuffle_kernel(
+    x, bias, y, width,
+    FACTOR: tl.constexpr, C: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """One program: a tile of a row of the result."""
+    column = tl.program_id(0) * TILE + tl.arange(0, TILE)[:, None]
+    row = tl.cast(tl.program_id(1), tl.int64)
+    channel = tl.arange(0, C_PAD)[None, :]
+    inside = (column < width) & (channel < C)
+    pixel = row // FACTOR * (width // FACTOR) + column // FACTOR
+    part = (row % FACTOR * FACTOR + column % FACTOR) * C + channel
+    values = tl.load(x + pixel * (FACTOR * FACTOR * C) + part, mask=inside, other=0.0)
+    values += tl.load(bias + part, mask=inside, other=0.0)
+    tl.store(y + (row * width + column) * C + channel, values, mask=inside)
+
+
+def pixel_shuffle(x: Tensor, bias: Tensor, factor: int) -> Tensor:
+    """``x + bias`` of ``(B, H, W, r * r * C)`` as ``(B, r * H, r * W, C)``."""
+    x = x.contiguous()
+    batch, height, width, parts = x.shape
+    height, width, channels = height * factor, width * factor, parts // factor**2
+    y = x.new_empty(batch, height, width, channels)
+    with torch.cuda.device_of(x):
+        # Rows of all images are one after the other, before as after
+        shuffle_kernel[(triton.cdiv(width, TILE), batch * height)](
+            x, bias, y, width, FACTOR=factor, C=channels,
+            C_PAD=triton.next_power_of_2(channels), TILE=TILE,
+        )  # fmt: skip
+    return y
 
 
 @triton.jit

@@ -1,14 +1,24 @@
 """Inference of Swin Transformer layers of up to 191 channels (chapter 13).
 
-The cut into head, attention and tail is that of ``triton_layer.py``. The weights
-of 180 channels do not fit on chip, so a program keeps its tokens there, in
-chunks of 64 channels, and streams the weights past them. Weights are packed as
-there, padded to whole chunks, in the type of the matrix products.
+A layer is two kernels, and between them only mixed values reach memory::
+
+    attend: LayerNorm, qkv projection, attention  a head of a window  x        -> mixed
+    tail:   projection, residual, LayerNorm, MLP  token by token      x, mixed -> y
+
+A head of a window needs a few of the projection's rows: they stay on chip while
+a program walks over windows. LayerNorm is folded into them: subtracting the mean
+of channels is linear, so weights with the mean of each row taken off do it, and
+what is left is one factor a token, the inverse deviation, which the kernel that
+wrote the token has left beside it.
+
+The weights of a tail of 180 channels do not fit on chip, so a program keeps its
+tokens there, in chunks of 64 channels, and streams the weights past them.
 
 Features are stored with their channels padded by zeros to a multiple of 8,
 which convolutions want, so no kernel between two layers moves them.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -18,11 +28,74 @@ import triton.language as tl
 from torch import Tensor
 
 from .swin_transformer_layer import SwinTransformerLayer
-from .triton_attention import run_forward
+from .triton_attention import launch_plan, masked_softmax, token_rows
 from .triton_layer import fold_norm, gaussian, with_one
 
 CHUNK = 64
 MAX_CHANNELS = 3 * CHUNK - 1
+
+
+@triton.jit
+def load_weight(
+    weight, STRIDE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+):
+    """A block of a row-major matrix, transposed."""
+    row = tl.arange(0, ROWS)[None, :]
+    column = tl.arange(0, COLUMNS)[:, None]
+    return tl.load(weight + row * STRIDE + column)
+
+
+@triton.jit
+def halves(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Left and right half of a matrix."""
+    x = tl.reshape(x, (ROWS, 2, COLUMNS // 2))
+    return tl.split(tl.permute(x, (0, 2, 1)))
+
+
+@triton.jit
+def attend_kernel(
+    x, inverse, weight, bias, position_bias, mixed, windows, height, width, shift,
+    windows_per_program,
+    C: tl.constexpr, STRIDE: tl.constexpr, CHUNKS: tl.constexpr, M: tl.constexpr,
+    HEADS: tl.constexpr, N_PAD: tl.constexpr, D_PAD: tl.constexpr,
+    D_STORED: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    element: tl.constexpr = mixed.dtype.element_ty
+    N: tl.constexpr = M * M
+    WIDTH: tl.constexpr = 4 * D_PAD  # q, k, v and a spare fourth
+    head = tl.program_id(0) % HEADS
+    first = tl.program_id(0) // HEADS * windows_per_program
+    token = tl.arange(0, N_PAD)
+    channel = tl.arange(0, D_PAD)
+    matrices = ()
+    for c in tl.static_range(CHUNKS):
+        source = weight + head * (WIDTH * CHUNKS * 64) + c * 64
+        matrices = matrices + (load_weight(source, CHUNKS * 64, WIDTH, 64),)
+    qkv_bias = tl.load(bias + head * WIDTH + tl.arange(0, WIDTH))[None, :]
+    pair = token[:, None] * N_PAD + token[None, :]
+    position = tl.load(position_bias + head * (N_PAD * N_PAD) + pair)
+    for window in range(first, min(first + windows_per_program, windows)):
+        rows, last_down, last_across = token_rows(
+            window, token, height, width, shift, M
+        )
+        factor = tl.load(inverse + rows, mask=token < N, other=0.0)[:, None]
+        qkv = tl.zeros((N_PAD, WIDTH), tl.float32)
+        for c in tl.static_range(CHUNKS):
+            part = c * 64 + tl.arange(0, 64)[None, :]
+            inside = (token < N)[:, None] & (part < STRIDE)
+            tile = tl.load(x + rows[:, None] * STRIDE + part, mask=inside, other=0.0)
+            qkv = tl.dot(tile, matrices[c], qkv, input_precision=PRECISION)
+        qkv = (qkv * factor + qkv_bias).to(element)
+        qk, v = halves(qkv, N_PAD, WIDTH)
+        q, k = halves(qk, N_PAD, WIDTH // 2)
+        v, _ = halves(v, N_PAD, WIDTH // 2)
+        # Products are added onto the bias
+        scores = tl.dot(q, tl.trans(k), position, input_precision=PRECISION)
+        weights, total = masked_softmax(scores, token, last_down, last_across, shift, M)
+        result = tl.dot(weights.to(element), v, input_precision=PRECISION) * total
+        target = mixed + rows[:, None] * (HEADS * D_STORED) + head * D_STORED
+        inside = (token < N)[:, None] & (channel < D_STORED)[None, :]
+        tl.store(target + channel[None, :], result.to(element), mask=inside)
 
 
 @triton.jit
@@ -40,8 +113,8 @@ def load_chunks(x, first, tokens, STRIDE: tl.constexpr, CHUNKS: tl.constexpr,
 
 
 @triton.jit
-def normalize_chunks(chunks, C: tl.constexpr, CHUNKS: tl.constexpr, element):
-    """LayerNorm without weight and bias, and a one in the spare channel."""
+def moments(chunks, C: tl.constexpr, CHUNKS: tl.constexpr):
+    """Mean and inverse deviation over channels; spare ones are zero."""
     total = tl.sum(chunks[0], 1)
     for k in tl.static_range(1, CHUNKS):
         total += tl.sum(chunks[k], 1)
@@ -51,174 +124,330 @@ def normalize_chunks(chunks, C: tl.constexpr, CHUNKS: tl.constexpr, element):
         channel = k * 64 + tl.arange(0, 64)[None, :]
         centred = tl.where(channel < C, chunks[k] - mean, 0.0)
         square += tl.sum(centred * centred, 1)
-    inverse = tl.rsqrt(square / C + 1e-5)[:, None]
+    return mean, tl.rsqrt(square / C + 1e-5)
+
+
+@triton.jit
+def normalize_chunks(chunks, C: tl.constexpr, CHUNKS: tl.constexpr, element):
+    """LayerNorm without weight and bias, and a one in the spare channel."""
+    mean, inverse = moments(chunks, C, CHUNKS)
     normal = ()
     for k in tl.static_range(CHUNKS):
-        chunk = ((chunks[k] - mean) * inverse).to(element)
+        chunk = ((chunks[k] - mean) * inverse[:, None]).to(element)
         normal = normal + (with_one(chunk, C - k * 64, 64),)
     return normal
 
 
 @triton.jit
-def load_weight(weight, STRIDE: tl.constexpr):
-    """A transposed 64 x 64 block of a row-major matrix."""
-    row = tl.arange(0, 64)[None, :]
-    column = tl.arange(0, 64)[:, None]
-    return tl.load(weight + row * STRIDE + column)
+def gelu(x, element):
+    """x times the distribution of the standard normal."""
+    if element == tl.float32:
+        _, below = gaussian(x)
+        return x * below
+    # A polynomial, within 2e-4 everywhere: a few multiplications take less time than
+    # an exponential, and half precision would not show more digits.
+    inner = tl.minimum(tl.maximum(x, -4.0), 4.0)
+    square = inner * inner
+    slope = 4.776382411e-05 + square * (-1.588824148e-06 + square * 2.258815357e-08)
+    slope = 8.763687685e-03 + square * (-8.121868013e-04 + square * slope)
+    slope = 0.3978702724 + square * (-6.455440074e-02 + square * slope)
+    return x * (0.5 + inner * slope)
 
 
 @triton.jit
-def head_kernel(
-    x, weight, qkv, tokens,
-    C: tl.constexpr, STRIDE: tl.constexpr, CHUNKS: tl.constexpr,
-    TILE: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    element: tl.constexpr = qkv.dtype.element_ty
-    WIDTH: tl.constexpr = CHUNKS * 64
-    first = tl.program_id(0) * TILE
-    values = load_chunks(x, first, tokens, STRIDE, CHUNKS, TILE)
-    floats = ()
+def store_features(y, inverse, chunks, first, tokens, C: tl.constexpr,
+                   STRIDE: tl.constexpr, CHUNKS: tl.constexpr,
+                   TILE: tl.constexpr):  # fmt: skip
+    """Features, and their inverse deviation for the next layer's norm."""
+    token = tl.arange(0, TILE)
+    start = y + tl.cast(first, tl.int64) * STRIDE
     for k in tl.static_range(CHUNKS):
-        floats = floats + (values[k].to(tl.float32),)
-    normal = normalize_chunks(floats, C, CHUNKS, element)
-    token = tl.arange(0, TILE)[:, None]
-    start = qkv + tl.cast(first, tl.int64) * (3 * C)
-    for part in range(3 * CHUNKS):  # chunks of q, then of k, then of v
-        block = weight + part * (64 * WIDTH)
-        result = tl.zeros((TILE, 64), tl.float32)
-        for k in tl.static_range(CHUNKS):
-            matrix = load_weight(block + k * 64, WIDTH)
-            result = tl.dot(normal[k], matrix, result, input_precision=PRECISION)
-        channel = part % CHUNKS * 64 + tl.arange(0, 64)[None, :]
-        inside = (first + token < tokens) & (channel < C)
-        target = start + token * (3 * C) + part // CHUNKS * C + channel
-        tl.store(target, result.to(element), mask=inside)
+        channel = k * 64 + tl.arange(0, 64)[None, :]
+        inside = (first + token < tokens)[:, None] & (channel < STRIDE)
+        target = start + token[:, None] * STRIDE + channel
+        tl.store(target, chunks[k].to(y.dtype.element_ty), mask=inside)
+    _, deviation = moments(chunks, C, CHUNKS)
+    tl.store(inverse + first + token, deviation, mask=first + token < tokens)
+
+
+@triton.jit
+def deviation_kernel(
+    x, inverse, tokens,
+    C: tl.constexpr, STRIDE: tl.constexpr, CHUNKS: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    first = tl.program_id(0) * TILE
+    floats = ()
+    loaded = load_chunks(x, first, tokens, STRIDE, CHUNKS, TILE)
+    for k in tl.static_range(CHUNKS):
+        floats = floats + (loaded[k].to(tl.float32),)
+    _, deviation = moments(floats, C, CHUNKS)
+    token = first + tl.arange(0, TILE)
+    tl.store(inverse + token, deviation, mask=token < tokens)
+
+
+@triton.jit
+def add_kernel(
+    x, change, bias, y, inverse, tokens,
+    C: tl.constexpr, STRIDE: tl.constexpr, CHUNKS: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """End of a block: residual, result of the convolution and its bias."""
+    first = tl.program_id(0) * TILE
+    residual = load_chunks(x, first, tokens, STRIDE, CHUNKS, TILE)
+    added = load_chunks(change, first, tokens, STRIDE, CHUNKS, TILE)
+    sums = ()
+    for k in tl.static_range(CHUNKS):
+        channel = k * 64 + tl.arange(0, 64)
+        shift = tl.load(bias + channel, mask=channel < STRIDE, other=0.0)[None, :]
+        total = residual[k].to(tl.float32) + added[k].to(tl.float32) + shift
+        sums = sums + (total,)
+    store_features(y, inverse, sums, first, tokens, C, STRIDE, CHUNKS, TILE)
 
 
 @triton.jit
 def tail_kernel(
-    x, mixed, proj, fc1, fc2, y, tokens, hidden_chunks,
-    C: tl.constexpr, STRIDE: tl.constexpr, HIDDEN: tl.constexpr,
+    x, mixed, proj, fc1, fc2, y, inverse, tokens,
+    C: tl.constexpr, STRIDE: tl.constexpr, MIXED: tl.constexpr, SPARE: tl.constexpr,
+    HIDDEN: tl.constexpr, HIDDEN_PAD: tl.constexpr, HIDDEN_CHUNK: tl.constexpr,
     CHUNKS: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = mixed.dtype.element_ty
     WIDTH: tl.constexpr = CHUNKS * 64
     first = tl.program_id(0) * TILE
-    loaded = load_chunks(mixed, first, tokens, C, CHUNKS, TILE)
+    loaded = load_chunks(mixed, first, tokens, MIXED, CHUNKS, TILE)
     values = ()
     for k in tl.static_range(CHUNKS):
-        values = values + (with_one(loaded[k], C - k * 64, 64),)
+        values = values + (with_one(loaded[k], SPARE - k * 64, 64),)
     residual = load_chunks(x, first, tokens, STRIDE, CHUNKS, TILE)
     middle = ()
     for j in tl.static_range(CHUNKS):
         result = residual[j].to(tl.float32)
         for k in tl.static_range(CHUNKS):
-            matrix = load_weight(proj + j * (64 * WIDTH) + k * 64, WIDTH)
+            matrix = load_weight(proj + j * (64 * WIDTH) + k * 64, WIDTH, 64, 64)
             result = tl.dot(values[k], matrix, result, input_precision=PRECISION)
         middle = middle + (result,)
     normal = normalize_chunks(middle, C, CHUNKS, element)
-    for i in range(hidden_chunks):
-        hidden = tl.zeros((TILE, 64), tl.float32)
+    for i in range(0, HIDDEN_PAD, HIDDEN_CHUNK):
+        hidden = tl.zeros((TILE, HIDDEN_CHUNK), tl.float32)
         for k in tl.static_range(CHUNKS):
-            matrix = load_weight(fc1 + i * (64 * WIDTH) + k * 64, WIDTH)
-            hidden = tl.dot(normal[k], matrix, hidden, input_precision=PRECISION)
-        _, below = gaussian(hidden)
-        active = (hidden * below).to(element)
-        active = with_one(active, HIDDEN - i * 64, 64)
+            rows = load_weight(fc1 + i * WIDTH + k * 64, WIDTH, HIDDEN_CHUNK, 64)
+            hidden = tl.dot(normal[k], rows, hidden, input_precision=PRECISION)
+        active = gelu(hidden, element).to(element)
+        active = with_one(active, HIDDEN - i, HIDDEN_CHUNK)
         sums = ()
         for j in tl.static_range(CHUNKS):
-            matrix = load_weight(fc2 + (j * hidden_chunks + i) * (64 * 64), 64)
-            total = tl.dot(active, matrix, middle[j], input_precision=PRECISION)
+            source = fc2 + j * (64 * HIDDEN_PAD) + i
+            columns = load_weight(source, HIDDEN_PAD, 64, HIDDEN_CHUNK)
+            total = tl.dot(active, columns, middle[j], input_precision=PRECISION)
             sums = sums + (total,)
         middle = sums
-    token = tl.arange(0, TILE)[:, None]
-    start = y + tl.cast(first, tl.int64) * STRIDE
-    for j in tl.static_range(CHUNKS):
-        channel = j * 64 + tl.arange(0, 64)[None, :]
-        inside = (first + token < tokens) & (channel < STRIDE)
-        result = middle[j].to(y.dtype.element_ty)  # zero in spare channels
-        tl.store(start + token * STRIDE + channel, result, mask=inside)
+    store_features(y, inverse, middle, first, tokens, C, STRIDE, CHUNKS, TILE)
 
 
-def _pad_matrix(weight: Tensor, bias: Tensor) -> Tensor:
-    """Append the bias as a column, then zeros up to whole chunks."""
-    matrix = torch.cat([weight, bias[..., None]], dim=-1)
-    rows, columns = matrix.shape[-2:]
-    return F.pad(matrix, (0, -columns % CHUNK, 0, -rows % CHUNK))
+def _pad(matrix: Tensor, rows: int, columns: int) -> Tensor:
+    """Zeros up to multiples of rows and columns."""
+    height, width = matrix.shape[-2:]
+    return F.pad(matrix, (0, -width % columns, 0, -height % rows))
+
+
+def _tile(size: int) -> int:
+    """Side of the tile that holds it."""
+    return max(16, triton.next_power_of_2(size))
+
+
+def _with_bias(weight: Tensor, bias: Tensor) -> Tensor:
+    """The factor of the spare channel, which is one, is the bias."""
+    return torch.cat([weight, bias[:, None]], dim=1)
 
 
 class PackedLayer(NamedTuple):
     """Weights of one layer as the kernels read them."""
 
-    qkv: Tensor  # (3, C', C'), C' channels being whole chunks
+    qkv: Tensor  # (h, 4, d', C'): C' channels are whole chunks, d' a power of two
+    qkv_bias: Tensor  # (h, 4, d'), float32; the fourth is zero
+    position_bias: Tensor  # (h, N', N'), float32, -inf at keys that pad
     proj: Tensor  # (C', C')
     fc1: Tensor  # (hidden', C')
-    fc2: Tensor  # blocks of 64 x 64: output chunk, hidden chunk, 64, 64
-    bias: Tensor  # (h, N, N), float32
+    fc2: Tensor  # (C', hidden')
     hidden: int  # channels inside the MLP, without padding
+    stored: int  # mixed channels a head, with padding or without
+    spare: int  # mixed channel that stands for the bias
+
+
+def _pack_projection(layer: SwinTransformerLayer) -> tuple[Tensor, Tensor]:
+    """Weight and bias of LayerNorm and qkv, head by head; q is scaled for scores."""
+    linear, heads = layer.attn.qkv, layer.attn.num_heads
+    weight, bias = fold_norm(linear.weight, linear.bias, *layer.norm1.parameters())
+    weight = weight - weight.mean(1, keepdim=True)  # takes off a token's mean
+    weight = weight.unflatten(0, (3, heads, -1)).transpose(0, 1)
+    bias = bias.unflatten(0, (3, heads, -1)).transpose(0, 1)
+    scale = torch.ones_like(bias)
+    scale[:, 0] = layer.attn.scale * math.log2(math.e)
+    weight, bias = weight * scale[..., None], bias * scale
+    head_dim = _tile(bias.shape[-1])
+    weight = F.pad(_pad(weight, head_dim, CHUNK), (0, 0, 0, 0, 0, 1))
+    return weight, F.pad(bias, (0, head_dim - bias.shape[-1], 0, 1))
+
+
+def _pack_position_bias(bias: Tensor) -> Tensor:
+    """``(h, N, N)`` in powers of two, padded to the tile of the scores."""
+    tokens = bias.shape[-1]
+    spare = _tile(tokens) - tokens
+    bias = F.pad(bias.float() * math.log2(math.e), (0, spare), value=-math.inf)
+    return F.pad(bias, (0, 0, 0, spare)).contiguous()
+
+
+def _pack_mixing(layer: SwinTransformerLayer) -> tuple[Tensor, int, int]:
+    """Weight and bias of the projection, for mixed values as they are stored.
+
+    Heads of 30 channels are stored as 32 where that needs no more chunks: writes
+    are then whole sectors of memory. Returns the weight, the channels stored a
+    head, and the spare channel that holds the bias.
+    """
+    proj, heads = layer.attn.proj, layer.attn.num_heads
+    weight = proj.weight.unflatten(1, (heads, -1))
+    head_dim = weight.shape[-1]
+    padded = _tile(head_dim)
+    stored = padded if heads * padded <= _chunks(proj.in_features) * CHUNK else head_dim
+    spare = head_dim if stored > head_dim else proj.in_features
+    weight = F.pad(weight, (0, stored - head_dim)).flatten(1)
+    weight = _pad(weight, CHUNK, CHUNK)
+    weight[: len(proj.bias), spare] = proj.bias
+    return weight, stored, spare
 
 
 def pack_layer(layer: SwinTransformerLayer, dtype: torch.dtype) -> PackedLayer:
     attention, mlp = layer.attn, layer.mlp
-    channels = attention.proj.out_features
-
-    def fold(linear, norm):
-        return fold_norm(linear.weight, linear.bias, norm.weight, norm.bias)
-
-    weight, bias = fold(attention.qkv, layer.norm1)
-    qkv = _pad_matrix(*(t.unflatten(0, (3, channels)) for t in (weight, bias)))
-    proj = _pad_matrix(attention.proj.weight, attention.proj.bias)
-    fc1 = _pad_matrix(*fold(mlp.fc1, layer.norm2))
-    fc2 = _pad_matrix(mlp.fc2.weight, mlp.fc2.bias)
-    fc2 = fc2.unflatten(0, (-1, CHUNK)).unflatten(2, (-1, CHUNK)).transpose(1, 2)
-    matrices = (t.to(dtype).contiguous() for t in (qkv, proj, fc1, fc2))
-    bias = attention.relative_position_bias().float().contiguous()
-    return PackedLayer(*matrices, bias, mlp.fc1.out_features)
+    chunk = tail_launch(attention.proj.out_features).hidden_chunk
+    qkv, qkv_bias = _pack_projection(layer)
+    proj, stored, spare = _pack_mixing(layer)
+    fc1 = fold_norm(mlp.fc1.weight, mlp.fc1.bias, *layer.norm2.parameters())
+    fc1 = _pad(_with_bias(*fc1), chunk, CHUNK)
+    fc2 = _pad(_with_bias(mlp.fc2.weight, mlp.fc2.bias), CHUNK, chunk)
+    position_bias = _pack_position_bias(attention.relative_position_bias())
+    return PackedLayer(
+        qkv.to(dtype).contiguous(), qkv_bias.float().contiguous(), position_bias,
+        proj.to(dtype), fc1.to(dtype), fc2.to(dtype),
+        mlp.fc1.out_features, stored, spare,
+    )  # fmt: skip
 
 
 class Launch(NamedTuple):
     """How a kernel is launched: found by measurement on an H200."""
 
-    tile: int  # tokens
     warps: int
     stages: int
+    programs_per_sm: int = 0
+    registers: int | None = None  # most that a thread may have
+    tile: int = 0  # tokens
+    hidden_chunk: int = 0
 
 
-def launches(chunks: int) -> tuple[Launch, Launch]:
-    """Of head and tail."""
-    if chunks == 1:
-        return Launch(64, 4, 3), Launch(64, 4, 3)
-    return Launch(64, 4, 3), Launch(128, 8, 3)
+# By chunks of channels
+ATTEND = {1: Launch(4, 3, 4, 128), 2: Launch(4, 1, 4, 128), 3: Launch(4, 1, 4, 128)}
+TAIL = {
+    1: Launch(4, 1, tile=64, hidden_chunk=64),
+    2: Launch(8, 3, tile=128, hidden_chunk=64),
+    3: Launch(8, 3, tile=128, hidden_chunk=64),
+}
+ADD = Launch(4, 1, tile=32)
+
+
+def tail_launch(channels: int) -> Launch:
+    return TAIL[_chunks(channels)]
+
+
+def _chunks(channels: int) -> int:
+    return triton.cdiv(channels + 1, CHUNK)
+
+
+def _shape(x: Tensor, channels: int) -> dict:
+    return {"C": channels, "STRIDE": x.shape[-1], "CHUNKS": _chunks(channels)}
+
+
+def _precision(x: Tensor) -> str:
+    return "ieee" if x.dtype == torch.float32 else "tf32"
+
+
+def _attend(x, inverse, packed: PackedLayer, channels, window_size, shift) -> Tensor:
+    batch, height, width, _ = x.shape
+    heads, _, head_dim, _ = packed.qkv.shape
+    launch = ATTEND[_chunks(channels)]
+    windows, per_program, groups = launch_plan(
+        x, heads, window_size, launch.programs_per_sm
+    )
+    mixed = x.new_empty(batch, height, width, heads * packed.stored)
+    options = {"maxnreg": launch.registers} if x.is_cuda else {}
+    attend_kernel[(groups * heads,)](
+        x, inverse, packed.qkv, packed.qkv_bias, packed.position_bias, mixed,
+        windows, height, width, shift, per_program,
+        M=window_size, HEADS=heads, D_PAD=head_dim,
+        N_PAD=packed.position_bias.shape[-1], D_STORED=packed.stored,
+        PRECISION=_precision(x), **_shape(x, channels),
+        num_warps=launch.warps, num_stages=launch.stages, **options,
+    )  # fmt: skip
+    return mixed
+
+
+def _tail(x, mixed, packed: PackedLayer, channels) -> tuple[Tensor, Tensor]:
+    tokens = x.numel() // x.shape[-1]
+    launch = tail_launch(channels)
+    y, inverse = torch.empty_like(x), _inverse_of(x)
+    tail_kernel[(triton.cdiv(tokens, launch.tile),)](
+        x, mixed, packed.proj, packed.fc1, packed.fc2, y, inverse, tokens,
+        MIXED=mixed.shape[-1], SPARE=packed.spare,
+        HIDDEN=packed.hidden, HIDDEN_PAD=packed.fc2.shape[1],
+        HIDDEN_CHUNK=launch.hidden_chunk, TILE=launch.tile,
+        PRECISION=_precision(x), **_shape(x, channels),
+        num_warps=launch.warps, num_stages=launch.stages,
+    )  # fmt: skip
+    return y, inverse
+
+
+def _inverse_of(x: Tensor) -> Tensor:
+    return x.new_empty(x.shape[:-1], dtype=torch.float32)
 
 
 def swin_layer(
-    x: Tensor, packed: PackedLayer, channels: int, window_size: int, shift: int
-) -> Tensor:
-    """The Swin Transformer layer of chapter 6 in three kernels; no gradients.
+    x: Tensor,
+    inverse: Tensor,
+    packed: PackedLayer,
+    channels: int,
+    window_size: int,
+    shift: int,
+) -> tuple[Tensor, Tensor]:
+    """The Swin Transformer layer of chapter 6 in two kernels; no gradients.
 
-    ``x`` is ``(B, H, W, C')``: ``channels`` features, at most ``MAX_CHANNELS``,
-    and zeros. Its type is kept.
+    ``x`` is ``(B, H, W, C')``: ``channels`` features, at most ``MAX_CHANNELS``, and
+    zeros, in the type that the layer is packed in. ``inverse`` is the inverse
+    deviation of each token over its channels, ``(B, H, W)`` in float32. Returns
+    both for the next layer.
     """
-    tokens = x.numel() // x.shape[-1]
-    chunks = triton.cdiv(channels + 1, CHUNK)
-    constants = {
-        "C": channels,
-        "STRIDE": x.shape[-1],
-        "CHUNKS": chunks,
-        "PRECISION": "ieee" if packed.qkv.dtype == torch.float32 else "tf32",
-    }
-    head, tail = launches(chunks)
-    qkv = x.new_empty(*x.shape[:3], 3 * channels, dtype=packed.qkv.dtype)
-    y = torch.empty_like(x)
     with torch.cuda.device_of(x):
-        head_kernel[(triton.cdiv(tokens, head.tile),)](
-            x, packed.qkv, qkv, tokens, TILE=head.tile, **constants,
-            num_warps=head.warps, num_stages=head.stages,
+        mixed = _attend(x, inverse, packed, channels, window_size, shift)
+        return _tail(x, mixed, packed, channels)
+
+
+def inverse_deviation(x: Tensor, channels: int) -> Tensor:
+    """Of each token of ``(B, H, W, C')`` over its channels, ``(B, H, W)``."""
+    tokens = x.numel() // x.shape[-1]
+    inverse = _inverse_of(x)
+    with torch.cuda.device_of(x):
+        deviation_kernel[(triton.cdiv(tokens, ADD.tile),)](
+            x, inverse, tokens, TILE=ADD.tile, **_shape(x, channels),
+            num_warps=ADD.warps, num_stages=ADD.stages,
         )  # fmt: skip
-        mixed = run_forward(qkv, packed.bias, window_size, shift)
-        tail_kernel[(triton.cdiv(tokens, tail.tile),)](
-            x, mixed, packed.proj, packed.fc1, packed.fc2, y, tokens,
-            packed.fc1.shape[0] // CHUNK, HIDDEN=packed.hidden, TILE=tail.tile,
-            **constants, num_warps=tail.warps, num_stages=tail.stages,
+    return inverse
+
+
+def add_features(
+    x: Tensor, change: Tensor, bias: Tensor, channels: int
+) -> tuple[Tensor, Tensor]:
+    """``x + change + bias`` in one pass, and its inverse deviation as above."""
+    tokens = x.numel() // x.shape[-1]
+    y, inverse = torch.empty_like(x), _inverse_of(x)
+    with torch.cuda.device_of(x):
+        add_kernel[(triton.cdiv(tokens, ADD.tile),)](
+            x, change, bias, y, inverse, tokens, TILE=ADD.tile,
+            **_shape(x, channels), num_warps=ADD.warps, num_stages=ADD.stages,
         )  # fmt: skip
-    return y
+    return y, inverse

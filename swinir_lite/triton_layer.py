@@ -73,8 +73,9 @@ def with_one(x, C: tl.constexpr, C_PAD: tl.constexpr):
 @triton.jit
 def normalize(x, C: tl.constexpr, C_PAD: tl.constexpr):
     """LayerNorm without weight and bias, and the inverse deviation."""
-    mean = tl.sum(x, 1)[:, None] / C
-    centred = tl.where((tl.arange(0, C_PAD) < C)[None, :], x - mean, 0.0)
+    channels = (tl.arange(0, C_PAD) < C)[None, :]
+    mean = tl.sum(tl.where(channels, x, 0.0), 1)[:, None] / C
+    centred = tl.where(channels, x - mean, 0.0)
     inverse = tl.rsqrt(tl.sum(centred * centred, 1)[:, None] / C + 1e-5)
     return centred * inverse, inverse
 
@@ -107,7 +108,7 @@ def gaussian(x):
 @triton.jit
 def head_kernel(
     x, qkv_weight, qkv, tokens,
-    C: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
+    C: tl.constexpr, STRIDE: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = qkv.dtype.element_ty
@@ -115,7 +116,7 @@ def head_kernel(
     k_weight = load_matrix(qkv_weight + C_PAD * C_PAD, C_PAD, C_PAD, C_PAD, element)
     v_weight = load_matrix(qkv_weight + 2 * C_PAD * C_PAD, C_PAD, C_PAD, C_PAD, element)
     for tile in range(tl.program_id(0), tl.cdiv(tokens, TILE), tl.num_programs(0)):
-        start, offset, inside = tile_offsets(tile, tokens, C, C, C_PAD, TILE)
+        start, offset, inside = tile_offsets(tile, tokens, STRIDE, C, C_PAD, TILE)
         values = tl.load(x + start + offset, mask=inside, other=0.0).to(tl.float32)
         normal, _ = normalize(values, C, C_PAD)
         normal = with_one(normal, C, C_PAD).to(element)
@@ -132,7 +133,7 @@ def head_kernel(
 @triton.jit
 def head_backward_kernel(
     x, grad_qkv, grad_y, qkv_weight, grad_x, grad_weight, tokens,
-    C: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
+    C: tl.constexpr, STRIDE: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = grad_qkv.dtype.element_ty
@@ -148,7 +149,7 @@ def head_backward_kernel(
         grad_q = tl.load(source, mask=inside, other=0.0)
         grad_k = tl.load(source + C, mask=inside, other=0.0)
         grad_v = tl.load(source + 2 * C, mask=inside, other=0.0)
-        start, offset, inside = tile_offsets(tile, tokens, C, C, C_PAD, TILE)
+        start, offset, inside = tile_offsets(tile, tokens, STRIDE, C, C_PAD, TILE)
         values = tl.load(x + start + offset, mask=inside, other=0.0).to(tl.float32)
         normal, inverse = normalize(values, C, C_PAD)
         biased = with_one(normal, C, C_PAD).to(element)
@@ -160,6 +161,7 @@ def head_backward_kernel(
         grad = tl.dot(grad_v, v_weight, grad, input_precision=PRECISION)
         grad = normalize_backward(grad, normal, inverse, C, C_PAD)
         grad += tl.load(grad_y + start + offset, mask=inside, other=0.0)
+        start, offset, inside = tile_offsets(tile, tokens, STRIDE, STRIDE, C_PAD, TILE)
         tl.store(grad_x + start + offset, grad.to(x.dtype.element_ty), mask=inside)
     target = grad_weight + tl.program_id(0) * (3 * C_PAD * C_PAD)
     store_matrix(target, q_sum, C_PAD, C_PAD, C_PAD)
@@ -170,7 +172,7 @@ def head_backward_kernel(
 @triton.jit
 def tail_kernel(
     x, mixed, proj_weight, fc1_weight, fc2_weight, y, tokens,
-    C: tl.constexpr, HIDDEN: tl.constexpr, C_PAD: tl.constexpr,
+    C: tl.constexpr, STRIDE: tl.constexpr, HIDDEN: tl.constexpr, C_PAD: tl.constexpr,
     HIDDEN_PAD: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = mixed.dtype.element_ty
@@ -182,6 +184,7 @@ def tail_kernel(
         values = tl.load(mixed + start + offset, mask=inside, other=0.0)
         values = with_one(values, C, C_PAD)
         middle = tl.dot(values, tl.trans(proj), input_precision=PRECISION)
+        start, offset, inside = tile_offsets(tile, tokens, STRIDE, STRIDE, C_PAD, TILE)
         middle += tl.load(x + start + offset, mask=inside, other=0.0)
         normal, _ = normalize(middle, C, C_PAD)
         normal = with_one(normal, C, C_PAD).to(element)
@@ -216,7 +219,7 @@ def mlp_backward_half(
 def tail_backward_kernel(
     x, mixed, grad_y, proj_weight, fc1_weight, fc2_weight, grad_x, grad_mixed,
     grad_weight, tokens,
-    C: tl.constexpr, HIDDEN: tl.constexpr, C_PAD: tl.constexpr,
+    C: tl.constexpr, STRIDE: tl.constexpr, HIDDEN: tl.constexpr, C_PAD: tl.constexpr,
     HIDDEN_PAD: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = mixed.dtype.element_ty
@@ -237,6 +240,7 @@ def tail_backward_kernel(
         values = tl.load(mixed + start + offset, mask=inside, other=0.0)
         values = with_one(values, C, C_PAD)
         middle = tl.dot(values, tl.trans(proj), input_precision=PRECISION)
+        start, offset, inside = tile_offsets(tile, tokens, STRIDE, C, C_PAD, TILE)
         middle += tl.load(x + start + offset, mask=inside, other=0.0)
         normal, inverse = normalize(middle, C, C_PAD)
         biased = with_one(normal, C, C_PAD).to(element)
@@ -253,6 +257,7 @@ def tail_backward_kernel(
             HIDDEN - HALF, HALF, PRECISION,
         )  # fmt: skip
         grad += normalize_backward(grad_normal, normal, inverse, C, C_PAD)
+        start, offset, inside = tile_offsets(tile, tokens, STRIDE, STRIDE, C_PAD, TILE)
         tl.store(grad_x + start + offset, grad.to(x.dtype.element_ty), mask=inside)
         # Backward through the projection.
         grad_low = grad.to(element)
@@ -260,6 +265,7 @@ def tail_backward_kernel(
             tl.trans(grad_low), values, proj_sum, input_precision=PRECISION
         )
         grad_values = tl.dot(grad_low, proj, input_precision=PRECISION)
+        start, offset, inside = tile_offsets(tile, tokens, C, C, C_PAD, TILE)
         tl.store(grad_mixed + start + offset, grad_values.to(element), mask=inside)
     target = grad_weight + tl.program_id(0) * (C_PAD * (C_PAD + 2 * HIDDEN_PAD))
     store_matrix(target, proj_sum, C_PAD, C_PAD, C_PAD)
@@ -359,15 +365,15 @@ def _programs(x: Tensor, launch: Launch) -> int:
     return min(triton.cdiv(tokens, launch.tile), processors * launch.per_processor)
 
 
-def _run(kernel, launch: Launch, x: Tensor, *tensors, hidden: int | None = None):
-    channels = x.shape[-1]
+def _run(kernel, launch: Launch, channels: int, x: Tensor, *tensors, hidden=None):
     constants = {"C": channels, "C_PAD": triton.next_power_of_2(channels + 1)}
+    constants["STRIDE"] = x.shape[-1]
     if hidden is not None:
         constants["HIDDEN"] = hidden
         constants["HIDDEN_PAD"] = triton.next_power_of_2(hidden + 1)
     with torch.cuda.device_of(x):
         kernel[(_programs(x, launch),)](
-            x, *tensors, x.numel() // channels, TILE=launch.tile,
+            x, *tensors, x.numel() // x.shape[-1], TILE=launch.tile,
             PRECISION="ieee" if x.dtype == torch.float32 else "tf32", **constants,
             num_warps=launch.warps, num_stages=launch.stages,
         )  # fmt: skip
@@ -375,31 +381,32 @@ def _run(kernel, launch: Launch, x: Tensor, *tensors, hidden: int | None = None)
 
 @torch.library.custom_op("swinir_lite::swin_layer", mutates_args=())
 def _swin_layer(
-    x: Tensor, weights: Tensor, bias: Tensor, hidden: int, window_size: int, shift: int
-) -> tuple[Tensor, Tensor, Tensor]:
+    x: Tensor, weights: Tensor, bias: Tensor, channels: int, hidden: int,
+    window_size: int, shift: int,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     x = x.contiguous()
-    qkv_weight, proj, fc1, fc2 = _matrices(weights, x.shape[-1], hidden)
-    qkv = x.new_empty(*x.shape[:3], 3 * x.shape[3])
-    _run(head_kernel, HEAD, x, qkv_weight, qkv)
+    qkv_weight, proj, fc1, fc2 = _matrices(weights, channels, hidden)
+    qkv = x.new_empty(*x.shape[:3], 3 * channels)
+    _run(head_kernel, HEAD, channels, x, qkv_weight, qkv)
     mixed = run_forward(qkv, bias, window_size, shift)
     y = torch.empty_like(x)
-    _run(tail_kernel, TAIL, x, mixed, proj, fc1, fc2, y, hidden=hidden)
+    _run(tail_kernel, TAIL, channels, x, mixed, proj, fc1, fc2, y, hidden=hidden)
     return y, qkv, mixed
 
 
 @_swin_layer.register_fake
-def _(x, weights, bias, hidden, window_size, shift):
-    qkv = x.new_empty(*x.shape[:3], 3 * x.shape[3])
-    return x.new_empty(x.shape), qkv, x.new_empty(x.shape)
+def _(x, weights, bias, channels, hidden, window_size, shift):
+    qkv, mixed = (x.new_empty(*x.shape[:3], n * channels) for n in (3, 1))
+    return x.new_empty(x.shape), qkv, mixed
 
 
 @torch.library.custom_op("swinir_lite::swin_layer_backward", mutates_args=())
 def _swin_layer_backward(
     grad: Tensor, x: Tensor, qkv: Tensor, mixed: Tensor, weights: Tensor, bias: Tensor,
-    hidden: int, window_size: int, shift: int,
+    channels: int, hidden: int, window_size: int, shift: int,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     x, grad = x.contiguous(), grad.contiguous()
-    qkv_weight, proj, fc1, fc2 = _matrices(weights, x.shape[-1], hidden)
+    qkv_weight, proj, fc1, fc2 = _matrices(weights, channels, hidden)
 
     def sums(launch, size):  # one row a program
         return weights.new_empty(_programs(x, launch), size)
@@ -407,21 +414,21 @@ def _swin_layer_backward(
     tail_sums = sums(TAIL_BACKWARD, weights.numel() - qkv_weight.numel())
     grad_middle, grad_mixed = torch.empty_like(x), torch.empty_like(mixed)
     _run(
-        tail_backward_kernel, TAIL_BACKWARD, x, mixed, grad, proj, fc1, fc2,
+        tail_backward_kernel, TAIL_BACKWARD, channels, x, mixed, grad, proj, fc1, fc2,
         grad_middle, grad_mixed, tail_sums, hidden=hidden,
     )  # fmt: skip
     grad_qkv, grad_bias = run_backward(grad_mixed, qkv, bias, window_size, shift)
     head_sums = sums(HEAD_BACKWARD, qkv_weight.numel())
     grad_x = torch.empty_like(x)
     _run(
-        head_backward_kernel, HEAD_BACKWARD, x, grad_qkv, grad_middle, qkv_weight,
-        grad_x, head_sums,
+        head_backward_kernel, HEAD_BACKWARD, channels, x, grad_qkv, grad_middle,
+        qkv_weight, grad_x, head_sums,
     )  # fmt: skip
     return grad_x, torch.cat([head_sums.sum(0), tail_sums.sum(0)]), grad_bias
 
 
 @_swin_layer_backward.register_fake
-def _(grad, x, qkv, mixed, weights, bias, hidden, window_size, shift):
+def _(grad, x, qkv, mixed, weights, bias, channels, hidden, window_size, shift):
     return tuple(torch.empty_like(t) for t in (x, weights, bias))
 
 
@@ -433,24 +440,31 @@ def _save(ctx, inputs, output):
 
 def _backward(ctx, grad, grad_qkv, grad_mixed):
     grads = _swin_layer_backward(grad, *ctx.saved_tensors, *ctx.constants)
-    return *grads, None, None, None
+    return *grads, None, None, None, None
 
 
 _swin_layer.register_autograd(_backward, setup_context=_save)
 
 
 def triton_swin_layer(
-    x: Tensor, packed: PackedLayer, hidden: int, window_size: int, shift: int
+    x: Tensor,
+    packed: PackedLayer,
+    channels: int,
+    hidden: int,
+    window_size: int,
+    shift: int,
 ) -> Tensor:
     """The Swin Transformer layer of chapter 6 in three kernels.
 
     Args:
-        x: features ``(B, H, W, C)``, C at most ``MAX_CHANNELS``; H and W are
-            multiples of ``window_size``. Their type is that of all features and
-            of the operands of matrix products; sums, norms and softmax are
-            float32.
+        x: ``(B, H, W, C')``: C features, at most ``MAX_CHANNELS``, then any number of
+            spare channels up to a power of two, which are left as they are and get
+            no gradient; H and W are multiples of ``window_size``. Their type is that
+            of all features and of the operands of matrix products; sums, norms and
+            softmax are float32.
         packed: the layer's weights, of ``pack_layers``.
+        channels: C.
         hidden: channels inside the MLP.
         window_size, shift: in tokens; shift 0 for none.
     """
-    return _swin_layer(x, *packed, hidden, window_size, shift)[0]
+    return _swin_layer(x, *packed, channels, hidden, window_size, shift)[0]

@@ -23,8 +23,9 @@ def row_offsets(
 
 @triton.jit
 def normalize(values, C: tl.constexpr, C_PAD: tl.constexpr):
-    mean = tl.sum(values, 1)[:, None] / C
-    centred = tl.where((tl.arange(0, C_PAD) < C)[None, :], values - mean, 0.0)
+    channels = (tl.arange(0, C_PAD) < C)[None, :]
+    mean = tl.sum(tl.where(channels, values, 0.0), 1)[:, None] / C
+    centred = tl.where(channels, values - mean, 0.0)
     inverse = tl.rsqrt(tl.sum(centred * centred, 1)[:, None] / C + 1e-5)
     return centred * inverse, inverse
 
@@ -40,20 +41,21 @@ def norm_kernel(
     normal, _ = normalize(values, C, C_PAD)
     normal *= tl.load(weight + channel, mask=channel < C, other=0.0)[None, :]
     normal += tl.load(bias + channel, mask=channel < C, other=0.0)[None, :]
+    normal = tl.where((channel < C)[None, :], normal, values)
     tl.store(y + offset, normal.to(y.dtype.element_ty), mask=inside)
 
 
 @triton.jit
 def norm_backward_kernel(
     x, weight, grad_y, grad_x, partial, rows,
-    C: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
+    C: tl.constexpr, STRIDE: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
     channel = tl.arange(0, C_PAD)
     gain = tl.load(weight + channel, mask=channel < C, other=0.0)[None, :]
     weight_sum = tl.zeros((C_PAD,), tl.float32)
     bias_sum = tl.zeros((C_PAD,), tl.float32)
     for tile in range(tl.program_id(0), tl.cdiv(rows, TILE), tl.num_programs(0)):
-        offset, inside = row_offsets(tile, rows, C, C_PAD, TILE)
+        offset, inside = row_offsets(tile, rows, STRIDE, C_PAD, TILE)
         values = tl.load(x + offset, mask=inside, other=0.0).to(tl.float32)
         normal, inverse = normalize(values, C, C_PAD)
         grad = tl.load(grad_y + offset, mask=inside, other=0.0).to(tl.float32)
@@ -62,7 +64,9 @@ def norm_backward_kernel(
         grad *= gain
         along = tl.sum(grad * normal, 1)[:, None] / C
         mean = tl.sum(grad, 1)[:, None] / C
-        grad = (grad - mean - normal * along) * inverse
+        grad = tl.where(
+            (channel < C)[None, :], (grad - mean - normal * along) * inverse, 0.0
+        )
         tl.store(grad_x + offset, grad.to(grad_x.dtype.element_ty), mask=inside)
     target = partial + tl.program_id(0) * (2 * C) + channel
     tl.store(target, weight_sum, mask=channel < C)
@@ -78,7 +82,7 @@ def _constants(channels: int) -> dict:
 def run_forward(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
     """Launch the forward kernel; no autograd.
 
-    Channels of x beyond those of ``weight`` are padding, and zero in the result.
+    Channels of x beyond those of ``weight`` are spare, and stay as they are.
     """
     x = x.contiguous()
     y = torch.empty_like(x, dtype=dtype)
@@ -104,13 +108,14 @@ def _(x, weight, bias, dtype):
 def _layer_norm_backward(grad: Tensor, x: Tensor, weight: Tensor) -> list[Tensor]:
     grad, x = grad.contiguous(), x.contiguous()
     grad_x = torch.empty_like(x)
-    constants = _constants(x.shape[-1])
-    rows = x.numel() // x.shape[-1]
+    channels, stride = weight.numel(), x.shape[-1]
+    constants = _constants(channels)
+    rows = x.numel() // stride
     programs = min(1024, triton.cdiv(rows, constants["TILE"]))
-    partial = x.new_empty(programs, 2, x.shape[-1], dtype=torch.float32)
+    partial = x.new_empty(programs, 2, channels, dtype=torch.float32)
     with torch.cuda.device_of(x):
         norm_backward_kernel[(programs,)](
-            x, weight, grad, grad_x, partial, rows, **constants
+            x, weight, grad, grad_x, partial, rows, STRIDE=stride, **constants
         )
     return [grad_x, *(t.clone() for t in partial.sum(0).unbind())]
 
@@ -134,5 +139,9 @@ _layer_norm.register_autograd(_backward, setup_context=_save)
 def triton_layer_norm(
     x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype
 ) -> Tensor:
-    """``torch.nn.functional.layer_norm`` over the last axis, returned in dtype."""
+    """``torch.nn.functional.layer_norm`` over the last axis, returned in dtype.
+
+    Channels of x beyond those of ``weight``, up to a power of two, are spare: they
+    stay as they are and get no gradient.
+    """
     return _layer_norm(x, weight, bias, dtype)

@@ -258,11 +258,11 @@ def test_profile_adds_kernels_of_one_name():
     assert "| **GPU busy** | **6** | **3.75** |" in text
 
 
-def test_the_fused_layer_moves_what_its_three_kernels_read_and_write():
+def test_the_fused_layer_moves_what_its_two_kernels_read_and_write():
     config = SwinIRConfig(**TINY)
-    x, mixed, qkv = 1, 1, 3  # in units of the features
-    head, attention, tail = x + qkv, qkv + mixed, x + mixed + x
+    x, mixed = 1, 1  # in units of the features
+    attend, tail = x + mixed, x + mixed + x
     tokens = padded_pixels(config, 9, 5)
     assert tokens == 12 * 8
     unit = tokens * config.dim * 2
-    assert layer_bytes(config, tokens) == (head + attention + tail) * unit
+    assert layer_bytes(config, tokens) == (attend + tail) * unit

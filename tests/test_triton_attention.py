@@ -12,10 +12,19 @@ if os.environ.get("TRITON_INTERPRET") != "1":
     # of its own, which `make unit` starts
     pytest.skip("needs TRITON_INTERPRET=1 from the start", allow_module_level=True)
 
+import triton
+import triton.language as tl
+
 from swinir_lite import SwinIR, SwinIRConfig
 from swinir_lite.cuda_inference import CudaInference
 from swinir_lite.fast import _reference_attention, fast
 from swinir_lite.triton_attention import triton_window_attention
+from swinir_lite.triton_inference import (
+    gelu,
+    inverse_deviation,
+    pack_layer,
+    swin_layer,
+)
 from swinir_lite.triton_layer import pack_layers, triton_swin_layer
 from swinir_lite.triton_norm import triton_layer_norm
 
@@ -115,8 +124,10 @@ def noisy(model):
     return model
 
 
-@pytest.mark.parametrize(("dim", "heads", "window"), [(12, 2, 4), (30, 3, 7)])
-def test_fused_layers_equal_those_of_chapter_6(dim, heads, window):
+@pytest.mark.parametrize(
+    ("dim", "heads", "window", "spare"), [(12, 2, 4, 4), (30, 3, 7, 2), (12, 2, 4, 0)]
+)
+def test_fused_layers_equal_those_of_chapter_6(dim, heads, window, spare):
     config = SwinIRConfig(dim=dim, depths=(2,), num_heads=(heads,), window_size=window)
     layers = noisy(SwinIR(config)).blocks[0].layers
     x = torch.randn(1, 2 * window, 3 * window, dim, requires_grad=True)
@@ -128,10 +139,12 @@ def test_fused_layers_equal_those_of_chapter_6(dim, heads, window):
         return y
 
     def fused(y):
+        y = F.pad(y, (0, spare), value=5.0)
         for layer, packed in zip(layers, pack_layers(layers)):
             hidden = layer.mlp.fc1.out_features
-            y = triton_swin_layer(y, packed, hidden, window, layer.shift)
-        return y
+            y = triton_swin_layer(y, packed, dim, hidden, window, layer.shift)
+        assert (y[..., dim:] == 5).all()
+        return y[..., :dim]
 
     inputs = [x, *layers.parameters()]
     expected, output = chapter(x), fused(x)
@@ -143,12 +156,18 @@ def test_fused_layers_equal_those_of_chapter_6(dim, heads, window):
         assert distance(ours, reference) < TOLERANCE
 
 
-def test_norm_equals_that_of_pytorch():
+@pytest.mark.parametrize("spare", [0, 4])
+def test_norm_equals_that_of_pytorch(spare):
     x, weight, bias = torch.randn(3, 5, 60), torch.randn(60), torch.randn(60)
     grad = torch.randn_like(x)
-    ours = outputs_and_gradients(
-        lambda *t: triton_layer_norm(*t, torch.float32), (x, weight, bias), grad
-    )
+
+    def norm(x, weight, bias):
+        x = F.pad(x, (0, spare), value=5.0)
+        y = triton_layer_norm(x, weight, bias, torch.float32)
+        assert (y[..., 60:] == 5).all()
+        return y[..., :60]
+
+    ours = outputs_and_gradients(norm, (x, weight, bias), grad)
     reference = outputs_and_gradients(
         lambda *t: F.layer_norm(t[0], (60,), *t[1:]), (x, weight, bias), grad
     )
@@ -175,6 +194,46 @@ def test_packed_inference_equals_the_model(changes):
         height, width = expected.shape[-2:]
         restored = CudaInference(model, torch.float32)(image)
     assert distance(restored[..., :height, :width], expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("dim", [12, 66])
+def test_packed_inference_in_half_precision_is_off_by_its_rounding(dim):
+    config = SwinIRConfig(dim=dim, depths=(2,), num_heads=(2,), window_size=4)
+    model = noisy(SwinIR(config)).eval()
+    image = torch.rand(1, 3, 8, 4)
+    with torch.no_grad():
+        expected = model(image)
+        restored = CudaInference(model, torch.float16)(image)
+    assert distance(restored, expected) < 2e-3
+
+
+@pytest.mark.parametrize("mean", [0.0, 3.0])
+def test_norm_inside_the_projection_holds_for_features_far_from_zero(mean):
+    config = SwinIRConfig(dim=24, depths=(2,), num_heads=(2,), window_size=4)
+    layer = noisy(SwinIR(config)).blocks[0].layers[1]
+    x = (mean + torch.randn(1, 8, 12, 24)).half()
+    with torch.no_grad():
+        packed = pack_layer(layer, torch.float16)
+        inverse = inverse_deviation(x, 24)
+        y, inverse = swin_layer(x, inverse, packed, 24, 4, layer.shift)
+        expected = layer.double()(x.double())
+    change = expected - x.double()
+    assert distance(y.double() - x.double(), change) < 5e-3
+    deviation = expected.var(-1, unbiased=False).add(1e-5).sqrt()
+    assert distance(inverse, 1 / deviation) < 1e-3
+
+
+@triton.jit
+def gelu_kernel(x, y, SIZE: tl.constexpr):
+    at = tl.arange(0, SIZE)
+    tl.store(y + at, gelu(tl.load(x + at), tl.float16))
+
+
+def test_gelu_of_half_precision_is_a_polynomial_within_a_step_of_it():
+    x = torch.linspace(-12, 12, 4096)
+    y = torch.empty_like(x)
+    gelu_kernel[(1,)](x, y, SIZE=4096)
+    assert (y - F.gelu(x)).abs().max() < 2.1e-4
 
 
 def test_packed_inference_notices_new_weights():
@@ -240,3 +299,15 @@ def test_network_with_fused_attention_trains_the_model():
         torch.autograd.grad(output.square().sum(), parameters), expected
     ):
         assert distance(ours, reference) < TOLERANCE
+
+
+@pytest.mark.parametrize("dim", [12, 16])  # with spare channels, and without
+def test_network_of_fused_layers_trains_the_model(dim):
+    config = SwinIRConfig(dim=dim, depths=(2, 2), num_heads=(2, 2), window_size=4)
+    model = noisy(SwinIR(config))
+    image, parameters = torch.rand(1, 3, 7, 9), list(model.parameters())
+    expected = torch.autograd.grad(model(image).square().sum(), parameters)
+    output = fast(model, attention="triton", dtype=torch.float16)(image)
+    gradients = torch.autograd.grad(output.float().square().sum(), parameters)
+    for ours, reference in zip(gradients, expected):
+        assert distance(ours, reference) < 2e-2
