@@ -59,7 +59,6 @@ def sections_cuda(args, results):
     yield "equality", lambda: breakdown.equality(args)
     yield "steps lightweight_x2 360x640", lambda: breakdown.steps(args)
     yield "attention 360x640", lambda: breakdown.head_dimensions(args)
-    yield "gradients lightweight_x2", lambda: breakdown.gradients(args)
     for attention in ("triton", "reference"):
         yield (
             f"compiled for all sizes, {attention} attention",

@@ -6,7 +6,7 @@ BUGS = [
     Bug(
         name="views counted as copies",
         cell_contains="class ByteCounter(",
-        replace='if not still:',
+        replace="if not still:",
         by="if True:",
         caught_by="a.T.contiguous()",
     ),
