@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from . import triton_convolution
 from .cuda_graph import Graphed
+from .packed_layer import pack_layer
 from .swinir import SwinIR, pad_to_multiple
-from .triton_inference import add_features, inverse_deviation, pack_layer, swin_layer
+from .triton_inference import add_features, inverse_deviation, swin_layer
 from .triton_norm import run_forward as layer_norm
 
 MAX_GRAPHS = 4  # each keeps the memory of one forward pass

@@ -18,20 +18,17 @@ Features are stored with their channels padded by zeros to a multiple of 8,
 which convolutions want, so no kernel between two layers moves them.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from .swin_transformer_layer import SwinTransformerLayer
+from .packed_layer import CHUNK, PackedLayer, chunks
 from .triton_attention import launch_plan, masked_softmax, token_rows
-from .triton_layer import fold_norm, gaussian, with_one
+from .triton_layer import gaussian, with_one
 
-CHUNK = 64
 MAX_CHANNELS = 3 * CHUNK - 1
 
 
@@ -207,7 +204,7 @@ def add_kernel(
 def tail_kernel(
     x, mixed, proj, fc1, fc2, y, inverse, tokens,
     C: tl.constexpr, STRIDE: tl.constexpr, MIXED: tl.constexpr, SPARE: tl.constexpr,
-    HIDDEN: tl.constexpr, HIDDEN_PAD: tl.constexpr, HIDDEN_CHUNK: tl.constexpr,
+    HIDDEN: tl.constexpr, HIDDEN_PAD: tl.constexpr,
     CHUNKS: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = mixed.dtype.element_ty
@@ -226,142 +223,41 @@ def tail_kernel(
             result = tl.dot(values[k], matrix, result, input_precision=PRECISION)
         middle = middle + (result,)
     normal = normalize_chunks(middle, C, CHUNKS, element)
-    for i in range(0, HIDDEN_PAD, HIDDEN_CHUNK):
-        hidden = tl.zeros((TILE, HIDDEN_CHUNK), tl.float32)
+    for i in range(0, HIDDEN_PAD, 64):
+        hidden = tl.zeros((TILE, 64), tl.float32)
         for k in tl.static_range(CHUNKS):
-            rows = load_weight(fc1 + i * WIDTH + k * 64, WIDTH, HIDDEN_CHUNK, 64)
-            hidden = tl.dot(normal[k], rows, hidden, input_precision=PRECISION)
+            matrix = load_weight(fc1 + i * WIDTH + k * 64, WIDTH, 64, 64)
+            hidden = tl.dot(normal[k], matrix, hidden, input_precision=PRECISION)
         active = gelu(hidden, element).to(element)
-        active = with_one(active, HIDDEN - i, HIDDEN_CHUNK)
+        active = with_one(active, HIDDEN - i, 64)
         sums = ()
         for j in tl.static_range(CHUNKS):
             source = fc2 + j * (64 * HIDDEN_PAD) + i
-            columns = load_weight(source, HIDDEN_PAD, 64, HIDDEN_CHUNK)
-            total = tl.dot(active, columns, middle[j], input_precision=PRECISION)
+            matrix = load_weight(source, HIDDEN_PAD, 64, 64)
+            total = tl.dot(active, matrix, middle[j], input_precision=PRECISION)
             sums = sums + (total,)
         middle = sums
     store_features(y, inverse, middle, first, tokens, C, STRIDE, CHUNKS, TILE)
 
 
-def _pad(matrix: Tensor, rows: int, columns: int) -> Tensor:
-    """Zeros up to multiples of rows and columns."""
-    height, width = matrix.shape[-2:]
-    return F.pad(matrix, (0, -width % columns, 0, -height % rows))
-
-
-def _tile(size: int) -> int:
-    """Side of the tile that holds it."""
-    return max(16, triton.next_power_of_2(size))
-
-
-def _with_bias(weight: Tensor, bias: Tensor) -> Tensor:
-    """The factor of the spare channel, which is one, is the bias."""
-    return torch.cat([weight, bias[:, None]], dim=1)
-
-
-class PackedLayer(NamedTuple):
-    """Weights of one layer as the kernels read them."""
-
-    qkv: Tensor  # (h, 4, d', C'): C' channels are whole chunks, d' a power of two
-    qkv_bias: Tensor  # (h, 4, d'), float32; the fourth is zero
-    position_bias: Tensor  # (h, N', N'), float32, -inf at keys that pad
-    proj: Tensor  # (C', C')
-    fc1: Tensor  # (hidden', C')
-    fc2: Tensor  # (C', hidden')
-    hidden: int  # channels inside the MLP, without padding
-    stored: int  # mixed channels a head, with padding or without
-    spare: int  # mixed channel that stands for the bias
-
-
-def _pack_projection(layer: SwinTransformerLayer) -> tuple[Tensor, Tensor]:
-    """Weight and bias of LayerNorm and qkv, head by head; q is scaled for scores."""
-    linear, heads = layer.attn.qkv, layer.attn.num_heads
-    weight, bias = fold_norm(linear.weight, linear.bias, *layer.norm1.parameters())
-    weight = weight - weight.mean(1, keepdim=True)  # takes off a token's mean
-    weight = weight.unflatten(0, (3, heads, -1)).transpose(0, 1)
-    bias = bias.unflatten(0, (3, heads, -1)).transpose(0, 1)
-    scale = torch.ones_like(bias)
-    scale[:, 0] = layer.attn.scale * math.log2(math.e)
-    weight, bias = weight * scale[..., None], bias * scale
-    head_dim = _tile(bias.shape[-1])
-    weight = F.pad(_pad(weight, head_dim, CHUNK), (0, 0, 0, 0, 0, 1))
-    return weight, F.pad(bias, (0, head_dim - bias.shape[-1], 0, 1))
-
-
-def _pack_position_bias(bias: Tensor) -> Tensor:
-    """``(h, N, N)`` in powers of two, padded to the tile of the scores."""
-    tokens = bias.shape[-1]
-    spare = _tile(tokens) - tokens
-    bias = F.pad(bias.float() * math.log2(math.e), (0, spare), value=-math.inf)
-    return F.pad(bias, (0, 0, 0, spare)).contiguous()
-
-
-def _pack_mixing(layer: SwinTransformerLayer) -> tuple[Tensor, int, int]:
-    """Weight and bias of the projection, for mixed values as they are stored.
-
-    Heads of 30 channels are stored as 32 where that needs no more chunks: writes
-    are then whole sectors of memory. Returns the weight, the channels stored a
-    head, and the spare channel that holds the bias.
-    """
-    proj, heads = layer.attn.proj, layer.attn.num_heads
-    weight = proj.weight.unflatten(1, (heads, -1))
-    head_dim = weight.shape[-1]
-    padded = _tile(head_dim)
-    stored = padded if heads * padded <= _chunks(proj.in_features) * CHUNK else head_dim
-    spare = head_dim if stored > head_dim else proj.in_features
-    weight = F.pad(weight, (0, stored - head_dim)).flatten(1)
-    weight = _pad(weight, CHUNK, CHUNK)
-    weight[: len(proj.bias), spare] = proj.bias
-    return weight, stored, spare
-
-
-def pack_layer(layer: SwinTransformerLayer, dtype: torch.dtype) -> PackedLayer:
-    attention, mlp = layer.attn, layer.mlp
-    chunk = tail_launch(attention.proj.out_features).hidden_chunk
-    qkv, qkv_bias = _pack_projection(layer)
-    proj, stored, spare = _pack_mixing(layer)
-    fc1 = fold_norm(mlp.fc1.weight, mlp.fc1.bias, *layer.norm2.parameters())
-    fc1 = _pad(_with_bias(*fc1), chunk, CHUNK)
-    fc2 = _pad(_with_bias(mlp.fc2.weight, mlp.fc2.bias), CHUNK, chunk)
-    position_bias = _pack_position_bias(attention.relative_position_bias())
-    return PackedLayer(
-        qkv.to(dtype).contiguous(), qkv_bias.float().contiguous(), position_bias,
-        proj.to(dtype), fc1.to(dtype), fc2.to(dtype),
-        mlp.fc1.out_features, stored, spare,
-    )  # fmt: skip
-
-
 class Launch(NamedTuple):
     """How a kernel is launched: found by measurement on an H200."""
 
+    tile: int  # tokens
     warps: int
     stages: int
-    programs_per_sm: int = 0
-    registers: int | None = None  # most that a thread may have
-    tile: int = 0  # tokens
-    hidden_chunk: int = 0
 
 
 # By chunks of channels
-ATTEND = {1: Launch(4, 3, 4, 128), 2: Launch(4, 1, 4, 128), 3: Launch(4, 1, 4, 128)}
-TAIL = {
-    1: Launch(4, 1, tile=64, hidden_chunk=64),
-    2: Launch(8, 3, tile=128, hidden_chunk=64),
-    3: Launch(8, 3, tile=128, hidden_chunk=64),
-}
-ADD = Launch(4, 1, tile=32)
-
-
-def tail_launch(channels: int) -> Launch:
-    return TAIL[_chunks(channels)]
-
-
-def _chunks(channels: int) -> int:
-    return triton.cdiv(channels + 1, CHUNK)
+TAIL = {1: Launch(64, 4, 1), 2: Launch(128, 8, 3), 3: Launch(128, 8, 3)}
+ATTEND_STAGES = {1: 3, 2: 1, 3: 1}
+ATTEND_REGISTERS = 128  # a thread: four programs fit on a multiprocessor
+ATTEND_PROGRAMS_PER_SM = 4
+ADD = Launch(32, 4, 1)
 
 
 def _shape(x: Tensor, channels: int) -> dict:
-    return {"C": channels, "STRIDE": x.shape[-1], "CHUNKS": _chunks(channels)}
+    return {"C": channels, "STRIDE": x.shape[-1], "CHUNKS": chunks(channels)}
 
 
 def _precision(x: Tensor) -> str:
@@ -371,32 +267,31 @@ def _precision(x: Tensor) -> str:
 def _attend(x, inverse, packed: PackedLayer, channels, window_size, shift) -> Tensor:
     batch, height, width, _ = x.shape
     heads, _, head_dim, _ = packed.qkv.shape
-    launch = ATTEND[_chunks(channels)]
     windows, per_program, groups = launch_plan(
-        x, heads, window_size, launch.programs_per_sm
+        x, heads, window_size, ATTEND_PROGRAMS_PER_SM
     )
     mixed = x.new_empty(batch, height, width, heads * packed.stored)
-    options = {"maxnreg": launch.registers} if x.is_cuda else {}
+    options = {"maxnreg": ATTEND_REGISTERS} if x.is_cuda else {}
     attend_kernel[(groups * heads,)](
         x, inverse, packed.qkv, packed.qkv_bias, packed.position_bias, mixed,
         windows, height, width, shift, per_program,
         M=window_size, HEADS=heads, D_PAD=head_dim,
         N_PAD=packed.position_bias.shape[-1], D_STORED=packed.stored,
         PRECISION=_precision(x), **_shape(x, channels),
-        num_warps=launch.warps, num_stages=launch.stages, **options,
+        num_warps=4, num_stages=ATTEND_STAGES[chunks(channels)], **options,
     )  # fmt: skip
     return mixed
 
 
 def _tail(x, mixed, packed: PackedLayer, channels) -> tuple[Tensor, Tensor]:
     tokens = x.numel() // x.shape[-1]
-    launch = tail_launch(channels)
+    launch = TAIL[chunks(channels)]
     y, inverse = torch.empty_like(x), _inverse_of(x)
     tail_kernel[(triton.cdiv(tokens, launch.tile),)](
         x, mixed, packed.proj, packed.fc1, packed.fc2, y, inverse, tokens,
         MIXED=mixed.shape[-1], SPARE=packed.spare,
         HIDDEN=packed.hidden, HIDDEN_PAD=packed.fc2.shape[1],
-        HIDDEN_CHUNK=launch.hidden_chunk, TILE=launch.tile,
+        TILE=launch.tile,
         PRECISION=_precision(x), **_shape(x, channels),
         num_warps=launch.warps, num_stages=launch.stages,
     )  # fmt: skip

@@ -18,13 +18,9 @@ import triton.language as tl
 from swinir_lite import SwinIR, SwinIRConfig
 from swinir_lite.cuda_inference import CudaInference
 from swinir_lite.fast import _reference_attention, fast
+from swinir_lite.packed_layer import pack_layer
 from swinir_lite.triton_attention import triton_window_attention
-from swinir_lite.triton_inference import (
-    gelu,
-    inverse_deviation,
-    pack_layer,
-    swin_layer,
-)
+from swinir_lite.triton_inference import gelu, inverse_deviation, swin_layer
 from swinir_lite.triton_layer import pack_layers, triton_swin_layer
 from swinir_lite.triton_norm import triton_layer_norm
 
