@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cpu_inference import swin_layer_
+from .cpu_inference import add_deep_features
 from .swinir import SwinIR, check_input, pad_to_multiple
 from .window_masks import window_masks
 
@@ -284,15 +284,6 @@ class FastSwinIR(nn.Module):
             x = residual + _conv(block.conv, x, keep_spare=True)
         return x
 
-    def strip_blocks(self, x: Tensor) -> Tensor:
-        """All RSTBs on a CPU, strip by strip and in place."""
-        for block in self.model.blocks:
-            residual, x = x, x.clone()
-            for layer in block.layers:
-                swin_layer_(x, layer, layer.attn.relative_position_bias())
-            x = residual + _conv(block.conv, x)
-        return x
-
     def composed_blocks(self, x: Tensor, backend: str) -> Tensor:
         """All RSTBs, by PyTorch's operations around the attention."""
         layer_function = compiled_layer() if self.compiled else swin_layer
@@ -328,15 +319,14 @@ class FastSwinIR(nn.Module):
         model = self.model
         stored = model.norm_in.weight.dtype
         x = self.norm(model.norm_in, shallow, backend, stored)
-        if self._in_strips(x, backend):
-            x = self.strip_blocks(x)
-        else:
-            x = self.composed_blocks(x, backend)
+        x = self.composed_blocks(x, backend)
         x = self.norm(model.norm_out, x, backend, dtype)
         return shallow + _conv(model.conv_after_body, x)
 
     def features(self, shallow: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
         """Shallow and deep features together, by the path that serves this call."""
+        if self._in_strips(shallow, backend):
+            return add_deep_features(self.model, shallow)
         if self._fuses_layers(backend, dtype):
             return self.fused_features(shallow, dtype)
         return self.composed_features(shallow, backend, dtype)

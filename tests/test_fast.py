@@ -9,10 +9,10 @@ from torch.utils._pytree import tree_leaves
 
 import swinir_lite.evaluate as evaluation
 from swinir_lite import SwinIR, SwinIRConfig
-from swinir_lite.cpu_inference import swin_layer_
+from swinir_lite.cpu_inference import Scratch, swin_layer_
 from swinir_lite.fast import attention_backend, fast, swin_layer
 from swinir_lite.shifted_windows import attention_mask
-from swinir_lite.window_masks import window_masks
+from swinir_lite.window_masks import mask_patterns, window_masks
 
 TINY = {"dim": 12, "depths": (2, 1), "num_heads": (2, 3), "window_size": 4}
 VARIANTS = [
@@ -57,14 +57,40 @@ def test_equals_the_model_forward_and_in_every_gradient(changes, attention):
 
 
 @pytest.mark.parametrize("changes", VARIANTS)
-@pytest.mark.parametrize("tokens_per_strip", [1, 150, 10_000])
-def test_strips_equal_the_model(changes, tokens_per_strip, monkeypatch):
-    monkeypatch.setattr("swinir_lite.cpu_inference.TOKENS_PER_STRIP", tokens_per_strip)
+@pytest.mark.parametrize("tokens_at_once", [1, 150, 10_000])
+def test_strips_equal_the_model(changes, tokens_at_once, monkeypatch):
+    monkeypatch.setattr("swinir_lite.cpu_inference.TOKENS_AT_ONCE", tokens_at_once)
     model = tiny(**changes)
+    network = fast(model)
     with torch.no_grad():
-        for batch, height, width in SIZES:
+        for batch, height, width in SIZES + SIZES[:1]:  # and again after others
             image = torch.rand(batch, model.config.in_channels, height, width)
-            assert distance(fast(model)(image), model(image)) < 1e-5
+            given = image.clone()
+            assert distance(network(image), model(image)) < 1e-5
+            assert torch.equal(image, given)
+
+
+def test_strips_equal_the_model_where_exponentials_would_overflow():
+    model = tiny()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "qkv.weight" in name:
+                parameter *= 30
+        image = torch.rand(1, 3, 12, 16)
+        assert distance(fast(model)(image), model(image)) < 1e-5
+
+
+def test_gradients_after_inference():
+    mask_patterns.cache_clear()
+    network = fast(tiny())
+    image = torch.rand(1, 3, 8, 12)
+    with torch.no_grad():
+        expected = network(image)
+    assert not mask_patterns(4, 2, image.device).is_inference()
+    restored = network(image)
+    restored.sum().backward()
+    assert distance(restored, expected) < 1e-5
+    assert not expected.is_inference()
 
 
 def test_strips_change_their_input_in_place():
@@ -72,7 +98,7 @@ def test_strips_change_their_input_in_place():
     x = torch.randn(1, 8, 12, 12)
     with torch.no_grad():
         expected = layer(x)
-        result = swin_layer_(x, layer, layer.attn.relative_position_bias())
+        result = swin_layer_(x, layer, Scratch(torch.empty(0), torch.empty(0)))
     assert result is x
     assert distance(x, expected) < 1e-5
 
