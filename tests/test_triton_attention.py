@@ -196,11 +196,11 @@ def test_packed_inference_equals_the_model(changes):
 def test_packed_inference_in_half_precision_is_off_by_its_rounding(dim):
     config = SwinIRConfig(dim=dim, depths=(2,), num_heads=(2,), window_size=4)
     model = noisy(SwinIR(config)).eval()
-    image = torch.rand(1, 3, 8, 4)
-    with torch.no_grad():
-        expected = model(image)
-        restored = CudaInference(model, torch.float16)(image)
-    assert distance(restored, expected) < 2e-3
+    black = torch.zeros(1, 3, 8, 4)
+    for image in (torch.rand_like(black), black, black + 1):
+        with torch.no_grad():
+            restored = CudaInference(model, torch.float16)(image)
+            assert distance(restored, model(image)) < 2e-3
 
 
 @pytest.mark.parametrize("mean", [0.0, 3.0])
@@ -307,3 +307,19 @@ def test_network_of_fused_layers_trains_the_model(dim):
     gradients = torch.autograd.grad(output.float().square().sum(), parameters)
     for ours, reference in zip(gradients, expected):
         assert distance(ours, reference) < 2e-2
+
+
+def test_graphs_of_the_sizes_used_last_are_kept(monkeypatch):
+    monkeypatch.setattr("swinir_lite.cuda_inference.MAX_GRAPHS", 2)
+    monkeypatch.setattr(
+        "swinir_lite.cuda_inference.Graphed", lambda function, warmup: function
+    )
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model = SwinIR(config).eval()
+    inference = CudaInference(model, torch.float32)
+    images = {width: torch.rand(1, 3, 2, width) for width in (2, 4, 6)}
+    for width in (2, 2, 4, 4, 2, 6, 6):  # the second call of a size records it
+        with torch.no_grad():
+            expected = model(images[width])
+        assert distance(inference(images[width]), expected) < TOLERANCE
+    assert [shape[-1] for shape, *_ in inference.graphs] == [2, 6]
