@@ -119,8 +119,9 @@ def _sdpa_attention(qkv, bias, window_size, shift):
     if qkv.is_cuda and head_dim % 8:
         # CUDA's fused kernels want heads of a multiple of 8 channels.
         q, k, v = (F.pad(t, (0, -head_dim % 8)) for t in (q, k, v))
-    bias = bias.expand(*q.shape[:3], *bias.shape[-2:])
-    # ... and four axes
+    # They also want a mask whose rows lie in order, and the bias is permuted
+    bias = bias.contiguous().expand(*q.shape[:3], *bias.shape[-2:])
+    # ... with four axes
     flat = (t.flatten(0, 1) for t in (q, k, v, bias))
     out = F.scaled_dot_product_attention(*flat, scale=head_dim**-0.5)
     out = out.unflatten(0, q.shape[:2])[..., :head_dim]

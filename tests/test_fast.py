@@ -168,6 +168,19 @@ def test_nothing_is_made_on_the_host_and_copied(attention):
         assert not host.found
 
 
+def test_the_mask_of_sdpa_lies_as_its_fused_kernels_want(monkeypatch):
+    strides = []  # otherwise CUDA takes its slow path, without a word
+
+    def note(q, k, v, mask, scale):
+        strides.append(mask.stride()[-2:])
+        return q
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", note)
+    with torch.no_grad():
+        fast(tiny(), "sdpa")(torch.rand(1, 3, 9, 14))
+    assert strides == 3 * [(16, 1)]
+
+
 @pytest.mark.parametrize(("major", "expected"), [(7, "sdpa"), (8, "triton")])
 def test_backend_follows_what_triton_supports(major, expected, monkeypatch):
     monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
