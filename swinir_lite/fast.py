@@ -111,17 +111,17 @@ def _reference_attention(qkv, bias, window_size, shift):
 def _sdpa_attention(qkv, bias, window_size, shift):
     _, height, width, _ = qkv.shape
     q, k, v = _to_windows(qkv, bias.shape[0], window_size, shift)
-    bias = bias.to(qkv.dtype)[None, None]
+    # CUDA's fused kernels want a mask whose rows lie in order; the bias is permuted
+    bias = bias.to(qkv.dtype).contiguous()[None, None]
     if shift:
         mask = window_masks(height, width, window_size, shift, qkv.device)
         bias = bias + mask[:, None].to(qkv.dtype)
     head_dim = q.shape[-1]
     if qkv.is_cuda and head_dim % 8:
-        # CUDA's fused kernels want heads of a multiple of 8 channels.
+        # ... heads of a multiple of 8 channels
         q, k, v = (F.pad(t, (0, -head_dim % 8)) for t in (q, k, v))
-    # They also want a mask whose rows lie in order, and the bias is permuted
-    bias = bias.contiguous().expand(*q.shape[:3], *bias.shape[-2:])
-    # ... with four axes
+    bias = bias.expand(*q.shape[:3], *bias.shape[-2:])
+    # ... and four axes
     flat = (t.flatten(0, 1) for t in (q, k, v, bias))
     out = F.scaled_dot_product_attention(*flat, scale=head_dim**-0.5)
     out = out.unflatten(0, q.shape[:2])[..., :head_dim]
