@@ -64,16 +64,12 @@ def row(*cells: object) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def section(name: str, *files: dict) -> dict | None:
-    """A section of the first result file that holds it, without runs that failed."""
-    for file in files:
-        found = file["results"].get(name, {})
-        if failure(found) or "not run" in found:
-            continue
-        found = {n: run for n, run in found.items() if not failure(run)}
-        if found:
-            return found
-    return None
+def section(name: str, results: dict) -> dict | None:
+    """A section of results without runs that failed, or None if that leaves none."""
+    found = results["results"].get(name, {})
+    if failure(found) or "not run" in found:
+        return None
+    return {n: run for n, run in found.items() if not failure(run)} or None
 
 
 def failure(found: object) -> str | None:
@@ -96,23 +92,17 @@ def first_line(text: str) -> str:
     return text.splitlines()[0].replace("|", "/")
 
 
-def goal_row(goal: Goal, key: str, unit: str, digits: int, results, earlier) -> str:
+def goal_row(goal: Goal, key: str, unit: str, digits: int, results) -> str:
     found = results["results"].get(goal.section)
-    ours, mark = value(found, goal.run, key), ""
-    wrong = failure(found) or failure((found or {}).get(goal.run))
-    if ours is None and earlier and not wrong:
-        ours, mark = value(section(goal.section, earlier), goal.run, key), "¹"
+    ours = value(found, goal.run, key)
     limits = (f"{goal.must} {unit}", f"{goal.aim} {unit}")
     if ours is None:
         return row(goal.what, "", missing(found, goal.run), "", *limits, "")
-    official, official_mark = value(found, goal.official, key), ""
-    if official is None and earlier:
-        before = section(goal.section, earlier)
-        official, official_mark = value(before, goal.official, key), "¹"
+    official = value(found, goal.official, key)
     return row(
         goal.what,
-        "" if official is None else f"{official:.1f} {unit}{official_mark}",
-        f"{ours:.{digits}f} {unit}{mark}",
+        "" if official is None else f"{official:.1f} {unit}",
+        f"{ours:.{digits}f} {unit}",
         "" if official is None else f"{official / ours:.1f}",
         *limits,
         verdict(ours, goal.must, goal.aim),
@@ -125,17 +115,14 @@ def missing(found: dict | None, run: str | None = None) -> str:
     return first_line(why) if why else "not measured yet"
 
 
-def gpu_goals(results: dict, earlier: dict | None = None) -> str:
-    """What was to be reached on the GPU, and what was measured, missed or not.
-
-    What ``results`` lack is taken from ``earlier`` and marked, unless ours failed.
-    """
+def gpu_goals(results: dict) -> str:
+    """What was to be reached on the GPU, and what was measured, missed or not."""
     found = results["results"]
     lines = [row("one GPU", "official", "ours", "times", "must", "aim", ""),
              "|---|--:|--:|--:|--:|--:|---|"]  # fmt: skip
     for goal in GPU_GOALS:
-        lines.append(goal_row(goal, "median_ms", "ms", 2, results, earlier))
-    lines.append(goal_row(MEMORY_GOAL, "peak_gib", "GiB", 2, results, earlier))
+        lines.append(goal_row(goal, "median_ms", "ms", 2, results))
+    lines.append(goal_row(MEMORY_GOAL, "peak_gib", "GiB", 2, results))
     must, aim = PSNR_GOAL
     cells = ["", missing(found.get("set5")), "", f"{must} dB", f"{aim} dB", ""]
     if test := section("set5", results):
@@ -151,13 +138,7 @@ def gpu_goals(results: dict, earlier: dict | None = None) -> str:
         cells[1] = f"{change:+.1f}%"
         cells[5] = "reached" if abs(change) <= 10 else "**missed**"
     lines.append(row("time a pixel, 2048x2048 against 512x512", *cells))
-    text = "\n".join(lines)
-    if "¹" in text:
-        text += (
-            f"\n\n¹ Of an earlier run ({earlier['environment']['date']}), since this "
-            "one was disturbed there or left it out."
-        )
-    return text
+    return "\n".join(lines)
 
 
 def cpu_goals(results: dict) -> str:
@@ -192,17 +173,12 @@ def cpu_goals(results: dict) -> str:
 
 def short_name(kernel: str) -> str:
     """A kernel's name without its templates and arguments."""
-    return re.sub(r"^void |[<(].*", "", kernel).replace("at::native::", "")[:48]
+    kernel = kernel.replace("(anonymous namespace)::", "").replace("at::native::", "")
+    return re.sub(r"^void |[<(].*", "", kernel)[:48]
 
 
 def profile_table(profile: dict, total_ms: float | None = None) -> str:
     """One profile: kernels by time, what is left, and how long the GPU was busy."""
-    if "kernels" not in profile:  # of the tuning runs: milliseconds by kind of kernel
-        lines = [row("kernel", "ms"), "|---|--:|"]
-        lines += [row(name, f"{ms:.2f}") for name, ms in profile.items()]
-        return "\n".join(
-            [*lines, row("**GPU busy**", f"**{sum(profile.values()):.2f}**")]
-        )
     entries = {}
     for kernel, entry in profile["kernels"].items():
         known = entries.setdefault(short_name(kernel), {"ms": 0.0, "launches": 0})

@@ -85,7 +85,7 @@ def speed():
     gpu, cpu = tables.load("h200"), tables.load("cpu")
     parts = [
         f"{tables.heading(gpu['environment'])}:",
-        tables.gpu_goals(gpu, tables.load("h200_first")),
+        tables.gpu_goals(gpu),
         f"{tables.heading(cpu['environment'])}:",
         tables.cpu_goals(cpu),
         cpu.get("note", ""),
