@@ -43,12 +43,14 @@ def remove_position_bias(model):
 
 
 def remove_final_convolutions(model):
-    """Take the convolution off the end of every RSTB, which leaves x + layers(x).
+    """Let the convolution at the end of every RSTB return what it is given.
 
-    The convolution after the last RSTB is part of none of them, and stays.
+    Which leaves x + layers(x). The convolution after the last RSTB is part of none
+    of them, and stays.
     """
     for block in model.blocks:
-        block.conv = nn.Sequential()  # returns what it is given
+        nn.init.dirac_(block.conv.weight.requires_grad_(False))
+        nn.init.zeros_(block.conv.bias.requires_grad_(False))
 
 
 @dataclass(frozen=True)

@@ -62,11 +62,14 @@ def make_optimizers(model, name, lr, betas):
     """One Adam; or Muon for the matrices inside the network and Adam for the rest.
 
     First and last convolutions touch pixels, and bias tables are not maps
-    between features: they stay with Adam.  The learning rate is a tensor, so that
-    a CUDA graph of the update reads its value anew.
+    between features: they stay with Adam.  What is frozen is left out.  The
+    learning rate is a tensor, so that a CUDA graph of the update reads its value
+    anew.
     """
     inside, outside = [], []
     for key, p in model.named_parameters():
+        if not p.requires_grad:
+            continue
         edge = key.startswith(("conv_first", "head")) or "bias_table" in key
         (outside if name == "adam" or edge or p.ndim < 2 else inside).append(p)
     device = outside[0].device

@@ -20,6 +20,7 @@ from experiments.ablations import (
 )
 from swinir_lite import SwinIR, SwinIRConfig
 from swinir_lite.fast import fast
+from swinir_lite.muon import make_optimizers
 from swinir_lite.train import Trainer
 
 TINY = ["architecture.dim=8", "architecture.num_heads=[2,2,2,2]", "device=cpu"]
@@ -118,13 +119,25 @@ def test_without_bias_attention_does_not_see_where_pixels_are():
 
 def test_without_its_convolution_a_block_is_its_layers_and_the_residual():
     model = tiny()
-    before = sum(p.numel() for p in model.parameters())
+    before = sum(p.numel() for p in model.parameters() if p.requires_grad)
     remove_final_convolutions(model)
-    after = sum(p.numel() for p in model.parameters())
+    after = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert before - after == len(model.blocks) * (9 * 8 * 8 + 8)
     x = torch.randn(1, 8, 8, 8)
     block = model.blocks[0]
     torch.testing.assert_close(block(x), x + block.layers[1](block.layers[0](x)))
+
+
+def test_frozen_convolutions_stay_as_they_are_through_an_update():
+    model = tiny()
+    remove_final_convolutions(model)
+    before = [block.conv.weight.clone() for block in model.blocks]
+    optimizers = make_optimizers(model, "muon", 1e-2, (0.9, 0.99))
+    model(torch.rand(1, 3, 8, 8)).square().mean().backward()
+    for optimizer in optimizers:
+        optimizer.step()
+    for block, weight in zip(model.blocks, before):
+        assert torch.equal(block.conv.weight, weight)
 
 
 @pytest.fixture
