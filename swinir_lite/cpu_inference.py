@@ -75,9 +75,9 @@ def attend(attention: WindowAttention, x: Tensor, scratch: Scratch) -> Tensor:
     Explicit, since scores stay in cache. They have a row for each key, not for
     each query. Softmax then takes its sums over whole rows, and the product with
     v is as wide as a window; otherwise it would be as wide as a head, at a third
-    of the speed. Softmax is in powers of two, for which PyTorch has quicker code
-    than for those of e, and is divided by its sums after the product with v: 10
-    channels of a head are fewer than 64 weights.
+    of the speed on the benchmark's processor. Softmax is in powers of two, which there take a quarter of the time
+    of powers of e, and is divided by its sums after the product with v: 10 channels
+    of a head are fewer than 64 weights.
     """
     count, tokens, channels = x.shape
     q, k, v = project_(scratch.qkv, attention, x)

@@ -384,6 +384,11 @@ def fast(
 ) -> FastSwinIR:
     """Wrap a model of chapter 8 in its fast path (chapter 13).
 
+    Which path that is depends on device, type and width. On CUDA in half precision,
+    networks of up to 191 channels restore images by whole layers as kernels, and
+    those of up to 63 channels train by them. Wider ones, and float32, run PyTorch's
+    operations around the fused attention. Without gradients, a CPU works in strips.
+
     Args:
         model: parameters are shared, not copied.
         attention: backend to insist on; see ``attention_backend``.
