@@ -73,11 +73,10 @@ def attend(attention: WindowAttention, x: Tensor, scratch: Scratch) -> Tensor:
     """Attention in windows ``(n, N, C)``; bias and mask are in ``scratch.scores``.
 
     Explicit, since scores stay in cache. They have a row for each key, not for
-    each query. Softmax then takes its sums over whole rows, and the product with
-    v is as wide as a window; otherwise it would be as wide as a head, at a third
-    of the speed on the benchmark's processor. Softmax is in powers of two, which there take a quarter of the time
-    of powers of e, and is divided by its sums after the product with v: 10 channels
-    of a head are fewer than 64 weights.
+    each query: softmax then takes its sums over whole rows, and the product with v
+    is as wide as a window, not as a head, which took three times as long where it
+    was measured. So did powers of e, four times as long as those of two. Sums
+    divide the product with v, whose 10 channels a head are fewer than 64 weights.
     """
     count, tokens, channels = x.shape
     q, k, v = project_(scratch.qkv, attention, x)
