@@ -27,8 +27,8 @@ def shuffle_kernel(
     FACTOR: tl.constexpr, C: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
     """One program: a tile of a row of the result."""
-    column = tl.program_id(0) * TILE + tl.arange(0, TILE)[:, None]
-    row = tl.cast(tl.program_id(1), tl.int64)
+    row = tl.cast(tl.program_id(0), tl.int64)
+    column = tl.program_id(1) * TILE + tl.arange(0, TILE)[:, None]
     channel = tl.arange(0, C_PAD)[None, :]
     inside = (column < width) & (channel < C)
     pixel = row // FACTOR * (width // FACTOR) + column // FACTOR
@@ -45,8 +45,9 @@ def pixel_shuffle(x: Tensor, bias: Tensor, factor: int) -> Tensor:
     height, width, channels = height * factor, width * factor, parts // factor**2
     y = x.new_empty(batch, height, width, channels)
     with torch.cuda.device_of(x):
-        # Rows of all images are one after the other, before as after
-        shuffle_kernel[(triton.cdiv(width, TILE), batch * height)](
+        # Rows of all images are one after the other, before as after. They are the
+        # first axis, the only one of a launch that may have more than 65,535 programs
+        shuffle_kernel[(batch * height, triton.cdiv(width, TILE))](
             x, bias, y, width, FACTOR=factor, C=channels,
             C_PAD=triton.next_power_of_2(channels), TILE=TILE,
         )  # fmt: skip
