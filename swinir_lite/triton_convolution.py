@@ -61,8 +61,8 @@ def convolution_kernel(
     OUTPUTS_PAD: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """One program: a tile of a row, by 3 x 3 taps and chunks of 64 channels."""
-    column = tl.program_id(0) * TILE + tl.arange(0, TILE)[:, None]
-    row = tl.program_id(1) + tl.zeros((TILE, 1), tl.int32)
+    column = tl.program_id(1) * TILE + tl.arange(0, TILE)[:, None]
+    row = tl.program_id(0) + tl.zeros((TILE, 1), tl.int32)
     image = tl.cast(tl.program_id(2), tl.int64) * height
     channel = tl.arange(0, 64)[None, :]
     output = tl.arange(0, OUTPUTS_PAD)[None, :]
@@ -105,7 +105,8 @@ def convolution(x: Tensor, packed: PackedConvolution) -> Tensor:
     outputs = packed.bias.numel()
     y = x.new_empty(batch, outputs, height, width, dtype=torch.float32)
     with torch.cuda.device_of(x):
-        convolution_kernel[(triton.cdiv(width, TILE), height, batch)](
+        # Rows first: see pixel_shuffle
+        convolution_kernel[(height, triton.cdiv(width, TILE), batch)](
             x, *packed, y, height, width, STRIDE=stride,
             CHUNKS=packed.weight.shape[1] // 64, OUTPUTS=outputs,
             OUTPUTS_PAD=packed.weight.shape[2], TILE=TILE,
