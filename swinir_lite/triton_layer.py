@@ -353,7 +353,20 @@ class Launch(NamedTuple):
 HEAD = Launch(64, 4, 1, 3)
 TAIL = Launch(64, 4, 1, 2)
 HEAD_BACKWARD = Launch(64, 4, 1, 2)
-TAIL_BACKWARD = Launch(128, 8, 1, 1)
+TAIL_BACKWARD = Launch(128, 8, 1, 1)  # takes up to 116 KiB of shared memory
+SMALL_TAIL_BACKWARD = Launch(64, 8, 1, 1)  # 92 KiB; not tuned
+
+
+def shared_memory(x: Tensor) -> int:
+    """Bytes that a program may have on the device of x: 227 KiB on an H200."""
+    properties = triton.runtime.driver.active.utils.get_device_properties
+    return properties(x.device.index)["max_shared_mem"]
+
+
+def tail_backward_launch(x: Tensor) -> Launch:
+    """The tuned one, unless the GPU is one of those with 99 KiB, such as an L4."""
+    fits = not x.is_cuda or shared_memory(x) >= 128 * 1024
+    return TAIL_BACKWARD if fits else SMALL_TAIL_BACKWARD
 
 
 def _programs(x: Tensor, launch: Launch) -> int:
@@ -411,10 +424,11 @@ def _swin_layer_backward(
     def sums(launch, size):  # one row a program
         return weights.new_empty(_programs(x, launch), size)
 
-    tail_sums = sums(TAIL_BACKWARD, weights.numel() - qkv_weight.numel())
+    tail_launch = tail_backward_launch(x)
+    tail_sums = sums(tail_launch, weights.numel() - qkv_weight.numel())
     grad_middle, grad_mixed = torch.empty_like(x), torch.empty_like(mixed)
     _run(
-        tail_backward_kernel, TAIL_BACKWARD, channels, x, mixed, grad, proj, fc1, fc2,
+        tail_backward_kernel, tail_launch, channels, x, mixed, grad, proj, fc1, fc2,
         grad_middle, grad_mixed, tail_sums, hidden=hidden,
     )  # fmt: skip
     grad_qkv, grad_bias = run_backward(grad_mixed, qkv, bias, window_size, shift)
