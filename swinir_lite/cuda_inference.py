@@ -5,6 +5,7 @@ layout from the first convolution to the last, and a size that comes again is
 replayed as a CUDA graph.
 """
 
+import threading
 from collections import OrderedDict
 
 import torch
@@ -24,10 +25,16 @@ MAX_GRAPHS = 4  # each keeps the memory of one forward pass
 def weight_version(model: nn.Module) -> int:
     """A number that changes when any parameter is replaced or written to.
 
-    Optimizers and ``load_state_dict`` are noticed. Writes through ``.data`` are not:
-    PyTorch does not count them. After such, wrap the model anew.
+    Optimizers and ``load_state_dict`` are noticed. Writes through ``.data`` are not,
+    nor those to weights made in inference mode: PyTorch does not count them. After
+    such, wrap the model anew.
     """
-    return hash(tuple((p.data_ptr(), p._version) for p in model.parameters()))
+    return hash(
+        tuple(
+            (p.data_ptr(), 0 if p.is_inference() else p._version)
+            for p in model.parameters()
+        )
+    )
 
 
 def _pad8(size: int) -> int:
@@ -111,32 +118,29 @@ class CudaInference:
         self.version = None
         self.graphs = OrderedDict()
         self.seen = set()
+        self.lock = threading.Lock()
 
-    @torch.no_grad()
     def pack(self) -> None:
         model, dtype = self.model, self.dtype
-        with torch.autocast("cuda", enabled=False):
-            self.layers = [
-                [(pack_layer(layer, dtype), layer.shift) for layer in block.layers]
-                for block in model.blocks
-            ]
-            self.convolutions = [pack_convolutions(b.conv, dtype) for b in model.blocks]
-            self.conv_first = pack_convolution(model.conv_first, dtype)
-            self.conv_after_body = pack_convolutions(model.conv_after_body, dtype)
-            self.biases = [take_bias(conv) for conv in self.convolutions]
-            self.bias_after_body = take_bias(self.conv_after_body)
-            last = max(i for i, m in enumerate(model.head) if isinstance(m, nn.Conv2d))
-            self.head = pack_convolutions(model.head[:last], dtype)
-            self.conv_last = triton_convolution.pack_convolution(
-                model.head[last], dtype
-            )
-            self.after_last = model.head[last + 1 :]
-            # Copies, so that a graph reads nothing that the model may give up
-            self.mean = model.mean.clone()
-            self.norm_in, self.norm_out = (
-                (norm.weight.clone(), norm.bias.clone())
-                for norm in (model.norm_in, model.norm_out)
-            )
+        self.layers = [
+            [(pack_layer(layer, dtype), layer.shift) for layer in block.layers]
+            for block in model.blocks
+        ]
+        self.convolutions = [pack_convolutions(b.conv, dtype) for b in model.blocks]
+        self.conv_first = pack_convolution(model.conv_first, dtype)
+        self.conv_after_body = pack_convolutions(model.conv_after_body, dtype)
+        self.biases = [take_bias(conv) for conv in self.convolutions]
+        self.bias_after_body = take_bias(self.conv_after_body)
+        last = max(i for i, m in enumerate(model.head) if isinstance(m, nn.Conv2d))
+        self.head = pack_convolutions(model.head[:last], dtype)
+        self.conv_last = triton_convolution.pack_convolution(model.head[last], dtype)
+        self.after_last = model.head[last + 1 :]
+        # Copies, so that a graph reads nothing that the model may give up
+        self.mean = model.mean.clone()
+        self.norm_in, self.norm_out = (
+            (norm.weight.clone(), norm.bias.clone())
+            for norm in (model.norm_in, model.norm_out)
+        )
 
     def deep_features(self, shallow: Tensor) -> Tensor:
         """All blocks, the convolution after them, and the long residual."""
@@ -167,8 +171,15 @@ class CudaInference:
             restored = x + restored
         return restored / config.img_range + self.mean
 
+    @torch.inference_mode(False)  # what is kept serves calls outside of it, too
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
+        # Graphs belong to one device. Threads take turns: a graph has one input
+        with self.lock, torch.cuda.device_of(x), torch.autocast("cuda", enabled=False):
+            return self.restore(x)
+
+    def restore(self, x: Tensor) -> Tensor:
+        """By a graph from the third image of a size on."""
         key = (x.shape, x.dtype, x.device)
         # Looking at all parameters takes the host a millisecond: a graph is
         # replayed first, and its output dropped if it was that of old weights.
@@ -183,8 +194,7 @@ class CudaInference:
             return restored
         if key not in self.seen:  # a graph costs more than it saves on such a size
             self.seen.add(key)
-            with torch.autocast("cuda", enabled=False):
-                return self.forward(x)
+            return self.forward(x)
         while len(self.graphs) >= MAX_GRAPHS:
             self.graphs.popitem(last=False)
         self.graphs[key] = Graphed(self.forward, warmup=1)
@@ -192,5 +202,4 @@ class CudaInference:
 
     def replay(self, key, x: Tensor) -> Tensor:
         self.graphs.move_to_end(key)
-        with torch.autocast("cuda", enabled=False):
-            return self.graphs[key](x).clone()
+        return self.graphs[key](x).clone()

@@ -1,6 +1,7 @@
 """The fused kernels in Triton's interpreter, which runs them on any CPU."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,13 +16,19 @@ if os.environ.get("TRITON_INTERPRET") != "1":
 import triton
 import triton.language as tl
 
-from swinir_lite import SwinIR, SwinIRConfig
+from swinir_lite import SwinIR, SwinIRConfig, triton_convolution
 from swinir_lite.cuda_inference import CudaInference
 from swinir_lite.fast import _reference_attention, fast
 from swinir_lite.packed_layer import pack_layer
 from swinir_lite.triton_attention import triton_window_attention
 from swinir_lite.triton_inference import gelu, inverse_deviation, swin_layer
-from swinir_lite.triton_layer import pack_layers, triton_swin_layer
+from swinir_lite.triton_layer import (
+    SMALL_TAIL_BACKWARD,
+    TAIL_BACKWARD,
+    pack_layers,
+    tail_backward_launch,
+    triton_swin_layer,
+)
 from swinir_lite.triton_norm import triton_layer_norm
 
 TOLERANCE = 1e-5  # relative, in float32
@@ -261,6 +268,116 @@ def test_a_recorded_graph_is_dropped_with_its_weights(monkeypatch):
             with torch.no_grad():
                 assert distance(inference(image), model(image)) < TOLERANCE
         noisy(model)
+
+
+class Kept:
+    """What a recorded graph does with its input, on any device."""
+
+    def __init__(self, function, warmup):
+        self.function, self.image = function, None
+        self.device = Kept.device
+
+    def __call__(self, x):
+        if self.image is None:
+            self.image = x.clone()
+        return self.function(self.image.copy_(x))
+
+
+def test_a_graph_recorded_in_inference_mode_serves_outside_of_it(monkeypatch):
+    monkeypatch.setattr(Kept, "device", None, raising=False)
+    monkeypatch.setattr("swinir_lite.cuda_inference.Graphed", Kept)
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model = noisy(SwinIR(config)).eval()
+    inference = CudaInference(model, torch.float32)
+    with torch.inference_mode():
+        for _ in range(2):
+            inference(torch.rand(1, 3, 2, 2))
+    image = torch.rand(1, 3, 2, 2)
+    restored = inference(image)
+    assert distance(restored, model(image)) < TOLERANCE
+    assert not restored.requires_grad
+    assert not restored.is_inference()
+
+
+def test_a_graph_is_recorded_on_the_device_of_the_image(monkeypatch):
+    class On:  # the current device, which another call may have set
+        def __init__(self, x):
+            self.device = x.device
+
+        def __enter__(self):
+            monkeypatch.setattr(Kept, "device", self.device, raising=False)
+
+        def __exit__(self, *error):
+            monkeypatch.setattr(Kept, "device", None)
+
+    monkeypatch.setattr(Kept, "device", None, raising=False)
+    monkeypatch.setattr("swinir_lite.cuda_inference.Graphed", Kept)
+    monkeypatch.setattr("swinir_lite.cuda_inference.torch.cuda.device_of", On)
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    inference = CudaInference(SwinIR(config).eval(), torch.float32)
+    monkeypatch.setattr(inference, "forward", lambda x: x)
+    image = torch.rand(1, 3, 2, 2)
+    for _ in range(2):
+        inference(image)
+    assert [graph.device for graph in inference.graphs.values()] == [image.device]
+
+
+def test_a_model_made_in_inference_mode_restores_images():
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    with torch.inference_mode():
+        model, image = noisy(SwinIR(config)).eval(), torch.rand(1, 3, 2, 2)
+        expected = model(image)
+        inference = CudaInference(model, torch.float32)
+        assert distance(inference(image), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("outputs", [3, 12])
+def test_last_convolution_equals_that_of_pytorch(outputs):
+    convolution = torch.nn.Conv2d(72, outputs, 3, padding=1).requires_grad_(False)
+    x = torch.randn(2, 3, 130, 72)  # more than a tile wide
+    packed = triton_convolution.pack_convolution(convolution, torch.float32)
+    expected = convolution(x.permute(0, 3, 1, 2))
+    assert distance(triton_convolution.convolution(x, packed), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("kernel", ["convolution_kernel", "shuffle_kernel"])
+def test_only_the_first_axis_of_a_launch_grows_with_the_rows(kernel, monkeypatch):
+    grids = []
+
+    class Noted:
+        def __getitem__(self, grid):
+            grids.append(grid)
+            return lambda *args, **options: None
+
+    monkeypatch.setattr(triton_convolution, kernel, Noted())
+    x = torch.zeros(1, 70_000, 1, 64)  # CUDA takes 65,535 on the other axes
+    if kernel == "shuffle_kernel":
+        triton_convolution.pixel_shuffle(x, torch.zeros(64), 2)
+    else:
+        convolution = torch.nn.Conv2d(64, 3, 3).requires_grad_(False)
+        packed = triton_convolution.pack_convolution(convolution, torch.float32)
+        triton_convolution.convolution(x, packed)
+    assert grids[0][0] >= 70_000
+    assert max(grids[0][1:]) == 1
+
+
+@pytest.mark.parametrize(("kib", "tile"), [(227, 128), (163, 128), (99, 64)])
+def test_backward_tiles_fit_into_the_memory_of_a_processor(kib, tile, monkeypatch):
+    monkeypatch.setattr("swinir_lite.triton_layer.shared_memory", lambda x: 1024 * kib)
+    assert tail_backward_launch(SimpleNamespace(is_cuda=True)).tile == tile
+
+
+def test_gradients_do_not_depend_on_the_tile(monkeypatch):
+    config = SwinIRConfig(dim=12, depths=(1,), num_heads=(2,), window_size=4)
+    layers = noisy(SwinIR(config)).blocks[0].layers
+    x, grad = torch.randn(1, 8, 20, 12, requires_grad=True), torch.randn(1, 8, 20, 12)
+    results = []
+    for launch in (TAIL_BACKWARD, SMALL_TAIL_BACKWARD):
+        monkeypatch.setattr("swinir_lite.triton_layer.TAIL_BACKWARD", launch)
+        y = triton_swin_layer(x, *pack_layers(layers), 12, 24, 4, 0)
+        results.append(torch.autograd.grad(y, [x, *layers.parameters()], grad))
+    for ours, reference in zip(*results):
+        assert distance(ours, reference) < TOLERANCE
 
 
 def test_a_graph_serves_images_of_one_type(monkeypatch):
