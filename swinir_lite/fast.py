@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .cpu_inference import add_deep_features
-from .swinir import SwinIR, check_input, pad_to_multiple
+from .swinir import SwinIR, SwinIRConfig, check_input, pad_to_multiple
 from .window_masks import window_masks
 
 BACKENDS = ("reference", "sdpa", "triton")
@@ -27,16 +27,19 @@ class AttentionBackend(NamedTuple):
     reason: str
 
 
-def attention_backend(device=None, name: str | None = None) -> AttentionBackend:
+def attention_backend(
+    device=None, name: str | None = None, config: SwinIRConfig | None = None
+) -> AttentionBackend:
     """Which attention runs on a device (chapter 13).
 
     Args:
         device: where the tensors will be; by default CUDA if there is one.
         name: ``'reference'``, ``'sdpa'`` or ``'triton'`` to insist on one. The
             environment variable ``SWINIR_ATTENTION`` does the same.
+        config: of the network, whose windows or heads may be too large for a kernel.
 
     Raises ValueError for an unknown name and RuntimeError for one that cannot
-    run on the device; nothing else is chosen in its place.
+    run there; nothing else is chosen in its place.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -47,7 +50,7 @@ def attention_backend(device=None, name: str | None = None) -> AttentionBackend:
     if name is None and device.type != "cuda":
         reason = f"Triton is for CUDA; on {device.type} the explicit form is quickest"
         return AttentionBackend("reference", reason)
-    obstacle = _triton_obstacle(device)
+    obstacle = _triton_obstacle(device, config)
     if name is None:
         if obstacle:
             return AttentionBackend("sdpa", obstacle)
@@ -59,8 +62,8 @@ def attention_backend(device=None, name: str | None = None) -> AttentionBackend:
     return AttentionBackend(name, origin)
 
 
-def _triton_obstacle(device: torch.device) -> str | None:
-    """Why the Triton kernels cannot run on a device, or None if they can."""
+def _triton_obstacle(device: torch.device, config: SwinIRConfig | None) -> str | None:
+    """Why the Triton kernels cannot run there, or None if they can."""
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"  # slow, for tests
     if device.type != "cuda" and not interpreted:
         return f"it needs a CUDA device, this is {device.type}"
@@ -71,7 +74,20 @@ def _triton_obstacle(device: torch.device) -> str | None:
         if major < 8:  # a T4 has 7.5
             found = f"this GPU has {major}.{minor}"
             return f"Triton supports compute capability 8.0 and newer, {found}"
-    return None
+    return _tile_obstacle(config) if config else None
+
+
+def _tile_obstacle(config: SwinIRConfig) -> str | None:
+    """Why a window of such a network does not fit on chip, or None if it does."""
+    from .triton_attention import MAX_HEAD_DIM, MAX_WINDOW
+
+    side, head_dim = config.window_size, config.dim // min(config.num_heads)
+    if side <= MAX_WINDOW and head_dim <= MAX_HEAD_DIM:
+        return None
+    return (
+        f"its tiles hold windows of {MAX_WINDOW}x{MAX_WINDOW} and heads of "
+        f"{MAX_HEAD_DIM} channels, here are {side}x{side} and {head_dim} channels"
+    )
 
 
 def _to_windows(qkv: Tensor, heads: int, window_size: int, shift: int) -> Tensor:
@@ -211,10 +227,11 @@ def _conv(module, x, keep_spare=False):
 
 
 def check_without_waiting(x: Tensor, in_channels: int) -> None:
-    """The model's own check; on CUDA it does not wait for the values."""
-    if torch.is_tensor(x) and x.is_cuda and x.numel():
-        x = torch.zeros((), dtype=x.dtype).expand(x.shape)[..., :1, :1]
-    check_input(x, in_channels)
+    """The model's own check, but for values on CUDA, which the host would wait for."""
+    on_cuda = torch.is_tensor(x) and x.is_cuda and x.is_floating_point()
+    fits = on_cuda and x.ndim == 4 and x.shape[1] == in_channels and x.numel()
+    if not fits:
+        check_input(x, in_channels)
 
 
 class FastSwinIR(nn.Module):
@@ -239,6 +256,10 @@ class FastSwinIR(nn.Module):
         self.inference = None
         self.train(model.training)
 
+    def __getstate__(self):
+        """For copies and pickles: CUDA graphs cannot be copied, and are made anew."""
+        return {**self.__dict__, "inference": None}
+
     pad = staticmethod(pad_to_multiple)
 
     @property
@@ -252,6 +273,12 @@ class FastSwinIR(nn.Module):
         if torch.is_autocast_enabled(device.type):
             return torch.get_autocast_dtype(device.type)
         return self.model.norm_in.weight.dtype
+
+    def autocast(self, x: Tensor, dtype: torch.dtype) -> torch.autocast:
+        """For half precision, unless image and model are in that type already."""
+        given = {x.dtype, self.model.norm_in.weight.dtype}
+        needed = dtype.itemsize == 2 and given != {dtype}
+        return torch.autocast(x.device.type, dtype, needed)
 
     def norm(self, module, x: Tensor, backend: str, dtype: torch.dtype) -> Tensor:
         if backend == "triton":
@@ -301,11 +328,12 @@ class FastSwinIR(nn.Module):
     def _in_strips(self, x: Tensor, backend: str) -> bool:
         """Whether tensors may change in place: not for gradients nor for exporters."""
         followed = torch.is_grad_enabled() or torch.compiler.is_compiling()
-        return backend == "reference" and not (followed or self.compiled or x.is_cuda)
+        on_cpu = x.device.type == "cpu"
+        return on_cpu and backend == "reference" and not (followed or self.compiled)
 
     def _fuses_layers(self, backend: str, dtype: torch.dtype) -> bool:
         """Whether whole layers are kernels; in float32 cuBLAS is as fast."""
-        if self.compiled or backend != "triton" or dtype == torch.float32:
+        if self.compiled or backend != "triton" or dtype.itemsize > 2:
             return False
         from .triton_layer import MAX_CHANNELS, MAX_HIDDEN
 
@@ -349,19 +377,20 @@ class FastSwinIR(nn.Module):
         """Restore ``(B, C, H, W)`` in [0, 1], as the model itself does."""
         config = self.model.config
         check_without_waiting(x, config.in_channels)
-        backend = attention_backend(x.device, self.attention).name
+        backend = attention_backend(x.device, self.attention, config).name
         dtype = self.compute_dtype(x.device)
         height, width = (side * config.scale for side in x.shape[-2:])
         if backend == "triton" and self._prepared(x, dtype):
             restored = self.packed(dtype)(x)
         else:
-            with torch.autocast(x.device.type, dtype, dtype != x.dtype):
+            with self.autocast(x, dtype):
                 restored = self.differentiable(x, backend, dtype)
         return restored[:, :, :height, :width]
 
     def _prepared(self, x: Tensor, dtype: torch.dtype) -> bool:
         """Whether the packed forward pass serves this call."""
-        if self.compiled or torch.is_grad_enabled() or dtype == torch.float32:
+        followed = torch.is_grad_enabled() or torch.compiler.is_compiling()
+        if self.compiled or followed or dtype.itemsize > 2:
             return False
         from .triton_inference import MAX_CHANNELS
 
@@ -371,9 +400,10 @@ class FastSwinIR(nn.Module):
         """The forward pass without gradients on CUDA, made at the first call."""
         from .cuda_inference import CudaInference
 
-        if self.inference is None or self.inference.dtype != dtype:
-            self.inference = CudaInference(self.model, dtype)
-        return self.inference
+        inference = self.inference
+        if inference is None or inference.dtype != dtype:
+            inference = self.inference = CudaInference(self.model, dtype)
+        return inference
 
 
 def fast(

@@ -20,6 +20,11 @@ from torch import Tensor
 LOG2_E = tl.constexpr(math.log2(math.e))  # powers of two are cheaper than of e
 MASK_VALUE = tl.constexpr(-100.0)
 
+# Tiles of larger windows or heads do not fit on the chip of every GPU, above all
+# those of a backward pass in float32
+MAX_WINDOW = 8
+MAX_HEAD_DIM = 32
+
 # How many programs one launch aims at, per multiprocessor of the device. More
 # programs balance better, fewer load and store the bias less often.
 FORWARD_PROGRAMS_PER_SM = 8

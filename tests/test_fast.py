@@ -1,17 +1,29 @@
+import copy
+import re
 import sys
+import threading
+import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import swinir_lite.evaluate as evaluation
 from swinir_lite import SwinIR, SwinIRConfig
 from swinir_lite.cpu_inference import Scratch, swin_layer_
-from swinir_lite.fast import attention_backend, fast, swin_layer
+from swinir_lite.fast import (
+    attention_backend,
+    check_without_waiting,
+    fast,
+    swin_layer,
+)
 from swinir_lite.shifted_windows import attention_mask
+from swinir_lite.variants import RELEASED
 from swinir_lite.window_masks import mask_patterns, window_masks
 
 TINY = {"dim": 12, "depths": (2, 1), "num_heads": (2, 3), "window_size": 4}
@@ -113,6 +125,29 @@ def test_bfloat16_is_off_by_its_rounding_and_never_nan():
         assert 1e-6 < distance(restored, model(image)) < 2e-2
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+def test_products_have_the_type_asked_for_whatever_that_of_the_image(gradients):
+    model, seen = tiny(), []
+    model.head.register_forward_pre_hook(lambda head, x: seen.append(x[0].dtype))
+    image = torch.rand(1, 3, 12, 12)
+    with torch.set_grad_enabled(gradients), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for dtype in (torch.bfloat16, None):
+            for given in (image, image.bfloat16()):
+                fast(model, dtype=dtype)(given)
+    assert seen == 2 * [torch.bfloat16] + 2 * [torch.float32]
+
+
+def test_a_copy_is_made_without_what_a_gpu_recorded():
+    network = fast(tiny())
+    network.inference = threading.Lock()  # cannot be copied, as a graph cannot
+    image = torch.rand(1, 3, 4, 4)
+    twin = copy.deepcopy(network)
+    assert twin.inference is None
+    assert network.inference is not None
+    assert torch.equal(twin(image), network(image))
+
+
 def test_training_it_trains_the_model():
     model = tiny()
     network = fast(model)
@@ -190,6 +225,55 @@ def test_backend_follows_what_triton_supports(major, expected, monkeypatch):
     name, reason = attention_backend("cuda")
     assert name == expected
     assert major == 8 or "has 7.5" in reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"window_size": 9}, "9x9"), ({"num_heads": (1,), "dim": 33}, "33 channels")],
+)
+def test_backend_follows_what_a_tile_of_triton_holds(changes, reason, monkeypatch):
+    pytest.importorskip("triton", reason="the limits are those of its kernels")
+    monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    config = SwinIRConfig(**{**TINY, "num_heads": (1,), "depths": (1,), **changes})
+    name, why = attention_backend("cuda", config=config)
+    assert name == "sdpa"
+    assert reason in why
+    with pytest.raises(RuntimeError, match=reason):
+        attention_backend("cuda", "triton", config)
+    for released in RELEASED.values():
+        assert attention_backend("cuda", config=released).name == "triton"
+
+
+def test_packed_inference_is_for_half_precision_outside_of_compilers(monkeypatch):
+    pytest.importorskip("triton", reason="the limits are those of its kernels")
+    network, image = fast(tiny()), SimpleNamespace(is_cuda=True)
+    low = torch.bfloat16
+    assert not network._prepared(image, low)  # gradients are followed
+    with torch.no_grad():
+        assert network._prepared(image, low)
+        assert not network._prepared(image, torch.float32)
+        assert not network._prepared(image, torch.float64)
+        assert not network._fuses_layers("triton", torch.float64)
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        assert not network._prepared(image, low)
+
+
+def test_strips_are_for_a_cpu():
+    network = fast(tiny())
+    with torch.no_grad():
+        assert network._in_strips(torch.empty(1), "reference")
+        assert not network._in_strips(torch.empty(1, device="meta"), "reference")
+
+
+@pytest.mark.parametrize("shape", [(8,), (3, 8, 8), (1, 1, 8, 9), (0, 3, 8, 8)])
+def test_the_shape_of_bad_images_on_cuda_is_named(shape):
+    with FakeTensorMode():
+        image = torch.empty(shape, device="cuda")
+        with pytest.raises(ValueError, match=re.escape(str(shape))):
+            check_without_waiting(image, 3)
+        check_without_waiting(torch.empty(1, 3, 8, 8, device="cuda"), 3)
 
 
 @pytest.mark.parametrize(
