@@ -53,7 +53,7 @@ def halves(x, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 def attend_kernel(
     x, inverse, weight, bias, position_bias, mixed, windows, height, width, shift,
     windows_per_program,
-    C: tl.constexpr, STRIDE: tl.constexpr, CHUNKS: tl.constexpr, M: tl.constexpr,
+    STRIDE: tl.constexpr, CHUNKS: tl.constexpr, M: tl.constexpr,
     HEADS: tl.constexpr, N_PAD: tl.constexpr, D_PAD: tl.constexpr,
     D_STORED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -194,8 +194,8 @@ def add_kernel(
     sums = ()
     for k in tl.static_range(CHUNKS):
         channel = k * 64 + tl.arange(0, 64)
-        shift = tl.load(bias + channel, mask=channel < STRIDE, other=0.0)[None, :]
-        total = residual[k].to(tl.float32) + added[k].to(tl.float32) + shift
+        offset = tl.load(bias + channel, mask=channel < STRIDE, other=0.0)[None, :]
+        total = residual[k].to(tl.float32) + added[k].to(tl.float32) + offset
         sums = sums + (total,)
     store_features(y, inverse, sums, first, tokens, C, STRIDE, CHUNKS, TILE)
 
@@ -277,7 +277,7 @@ def _attend(x, inverse, packed: PackedLayer, channels, window_size, shift) -> Te
         windows, height, width, shift, per_program,
         M=window_size, HEADS=heads, D_PAD=head_dim,
         N_PAD=packed.position_bias.shape[-1], D_STORED=packed.stored,
-        PRECISION=_precision(x), **_shape(x, channels),
+        PRECISION=_precision(x), STRIDE=x.shape[-1], CHUNKS=chunks(channels),
         num_warps=4, num_stages=ATTEND_STAGES[chunks(channels)], **options,
     )  # fmt: skip
     return mixed

@@ -29,6 +29,7 @@ import triton.language as tl
 from torch import Tensor, nn
 
 from .triton_attention import run_backward, run_forward
+from .triton_norm import normalize
 
 MAX_CHANNELS = 63  # the weights of wider layers do not fit on chip
 MAX_HIDDEN = 127  # nor those of a wider MLP
@@ -68,16 +69,6 @@ def with_one(x, C: tl.constexpr, C_PAD: tl.constexpr):
     """Set the first spare channel to one, the factor of the bias."""
     one = tl.full((1,), 1.0, x.dtype)
     return tl.where((tl.arange(0, C_PAD) == C)[None, :], one, x)
-
-
-@triton.jit
-def normalize(x, C: tl.constexpr, C_PAD: tl.constexpr):
-    """LayerNorm without weight and bias, and the inverse deviation."""
-    channels = (tl.arange(0, C_PAD) < C)[None, :]
-    mean = tl.sum(tl.where(channels, x, 0.0), 1)[:, None] / C
-    centred = tl.where(channels, x - mean, 0.0)
-    inverse = tl.rsqrt(tl.sum(centred * centred, 1)[:, None] / C + 1e-5)
-    return centred * inverse, inverse
 
 
 @triton.jit

@@ -23,6 +23,7 @@ def row_offsets(
 
 @triton.jit
 def normalize(values, C: tl.constexpr, C_PAD: tl.constexpr):
+    """LayerNorm without weight and bias, and the inverse deviation."""
     channels = (tl.arange(0, C_PAD) < C)[None, :]
     mean = tl.sum(tl.where(channels, values, 0.0), 1)[:, None] / C
     centred = tl.where(channels, values - mean, 0.0)
@@ -117,7 +118,8 @@ def _layer_norm_backward(grad: Tensor, x: Tensor, weight: Tensor) -> list[Tensor
         norm_backward_kernel[(programs,)](
             x, weight, grad, grad_x, partial, rows, STRIDE=stride, **constants
         )
-    return [grad_x, *(t.clone() for t in partial.sum(0).unbind())]
+    sums = partial.sum(0)  # an operator's results must not share memory
+    return [grad_x, *(t.to(weight.dtype, copy=True) for t in sums.unbind())]
 
 
 @_layer_norm_backward.register_fake

@@ -159,6 +159,27 @@ def test_fused_layers_equal_those_of_chapter_6(dim, heads, window, spare):
         assert distance(ours, reference) < TOLERANCE
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_gradients_of_the_norm_are_what_a_compiler_expects(dtype):
+    grad, x, weight = torch.randn(3, 12), torch.randn(3, 12), torch.ones(12)
+    inputs = grad, x.half(), weight.to(dtype)
+    torch.library.opcheck(torch.ops.swinir_lite.layer_norm_backward.default, inputs)
+
+
+def test_a_network_of_fused_layers_compiles_into_one_graph():
+    config = SwinIRConfig(dim=12, depths=(2,), num_heads=(2,), window_size=4)
+    model = noisy(SwinIR(config))
+    network = fast(model, attention="triton", dtype=torch.float16)
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    image, parameters = torch.rand(1, 3, 7, 9), list(model.parameters())
+    results = []
+    for run in (compiled, network):
+        output = run(image)
+        results.append(torch.autograd.grad(output.float().sum(), parameters))
+    for ours, reference in zip(*results):
+        assert distance(ours, reference) < 1e-3
+
+
 @pytest.mark.parametrize("spare", [0, 4])
 def test_norm_equals_that_of_pytorch(spare):
     x, weight, bias = torch.randn(3, 5, 60), torch.randn(60), torch.randn(60)
