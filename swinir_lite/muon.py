@@ -39,6 +39,8 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             by_shape = {}
             for p in group["params"]:
+                if p.grad is None:  # nothing depended on it, as in PyTorch's own
+                    continue
                 by_shape.setdefault((len(p), p[0].numel()), []).append(p)
             for shape, params in by_shape.items():
                 self.step_alike(params, shape, group["lr"], group["momentum"])

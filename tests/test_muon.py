@@ -39,6 +39,14 @@ def test_steps_follow_the_average_and_have_adams_size():
             assert size.item() == pytest.approx(0.2, rel=0.3)
 
 
+def test_weights_without_a_gradient_stay():
+    weights = [torch.ones(4, 3, requires_grad=True) for _ in range(2)]
+    weights[0].grad = torch.randn(4, 3)
+    Muon(weights, lr=0.1).step()
+    assert not torch.equal(weights[0], torch.ones(4, 3))
+    assert torch.equal(weights[1], torch.ones(4, 3))
+
+
 @pytest.mark.parametrize(
     "model",
     [SwinIR(SwinIRConfig(dim=12, depths=(2,), num_heads=(2,))), ResidualCNN(dim=8)],
