@@ -417,7 +417,8 @@ def fast(
     Which path that is depends on device, type and width. On CUDA in half precision,
     networks of up to 191 channels restore images by whole layers as kernels, and
     those of up to 63 channels train by them. Wider ones, and float32, run PyTorch's
-    operations around the fused attention. Without gradients, a CPU works in strips.
+    operations around the fused attention. Windows larger than 8x8 and heads of more
+    than 32 channels have SDPA in its place. Without gradients, a CPU works in strips.
 
     Args:
         model: parameters are shared, not copied.
