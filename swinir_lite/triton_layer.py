@@ -268,7 +268,7 @@ def tail_backward_kernel(
     store_matrix(target + HALF, fc2_b_sum, C_PAD, HALF, HIDDEN_PAD)
 
 
-class PackedLayer(NamedTuple):
+class LayerMatrices(NamedTuple):
     """Weights of one layer as the kernels read them, in float32."""
 
     weights: Tensor  # the four matrices one after the other: see _matrices
@@ -299,7 +299,7 @@ def fold_norm(linear_weight, linear_bias, norm_weight, norm_bias):
     return linear_weight * norm_weight[..., None, :], bias
 
 
-def pack_layers(layers: list[nn.Module]) -> list[PackedLayer]:
+def pack_layers(layers: list[nn.Module]) -> list[LayerMatrices]:
     """Packed weights of Swin Transformer layers of one shape.
 
     Differentiable, and done for all layers in one go: a few small launches.
@@ -329,7 +329,7 @@ def pack_layers(layers: list[nn.Module]) -> list[PackedLayer]:
         tables = stack("attn.relative_position_bias_table").transpose(1, 2)
         bias = tables.index_select(2, index.flatten()).unflatten(2, index.shape)
     # unbind, not indexing: its gradient is one stack.
-    return [PackedLayer(*pair) for pair in zip(weights.unbind(), bias.unbind())]
+    return [LayerMatrices(*pair) for pair in zip(weights.unbind(), bias.unbind())]
 
 
 class Launch(NamedTuple):
@@ -453,7 +453,7 @@ _swin_layer.register_autograd(_backward, setup_context=_save)
 
 def triton_swin_layer(
     x: Tensor,
-    packed: PackedLayer,
+    packed: LayerMatrices,
     channels: int,
     hidden: int,
     window_size: int,
