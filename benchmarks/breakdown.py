@@ -14,7 +14,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from swinir_lite import VARIANTS
-from swinir_lite.fast import (
+from swinir_lite.speed.network import (
     FastSwinIR,
     compiled_layer,
     fast,
@@ -40,7 +40,7 @@ from .measure import (
 )
 from .official import build_pair
 
-fast_code = sys.modules["swinir_lite.fast"]  # `swinir_lite.fast` is the function
+fast_code = sys.modules["swinir_lite.speed.network"]
 
 
 class ComposedLayers(FastSwinIR):

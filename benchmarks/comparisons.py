@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from swinir_lite import VARIANTS
-from swinir_lite.cuda_graph import Graphed
-from swinir_lite.fast import fast
+from swinir_lite.speed.cuda_graph import Graphed
+from swinir_lite.speed.network import fast
 
 from .measure import (
     LOW,
@@ -222,7 +222,8 @@ def report_memory(args):
 def set5(args):
     """PSNR on Set5 of trained weights, in float32 and in bfloat16."""
     from swinir_lite import load_model
-    from swinir_lite.evaluate import evaluate, read_test_set
+    from swinir_lite.measuring.evaluation import evaluate
+    from swinir_lite.measuring.test_sets import read_test_set
 
     print("Set5, float32 and bfloat16", flush=True)
     model = load_model(args.weights).to(args.device)

@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from swinir_lite.evaluate import evaluate, protocol
-from swinir_lite.train import Trainer
-from swinir_lite.training_config import load_config
-from swinir_lite.training_setup import make_test_set
+from swinir_lite.measuring.evaluation import evaluate, protocol
+from swinir_lite.training.config import load_config
+from swinir_lite.training.engine import Trainer
+from swinir_lite.training.setup import make_test_set
 
 
 def remove_nothing(model):

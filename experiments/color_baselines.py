@@ -22,7 +22,7 @@ from swinir_lite.denoising_and_jpeg import (
     rgb_to_ycbcr,
     ycbcr_to_rgb,
 )
-from swinir_lite.evaluate import restore
+from swinir_lite.measuring.evaluation import restore
 
 from .real_world import read_crops
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from PIL import Image
 
 from swinir_lite import fast, imresize, load_model, psnr, ssim, to_image
-from swinir_lite.data import find_images, read_image
-from swinir_lite.evaluate import restore
+from swinir_lite.image_files import find_images, read_image
+from swinir_lite.measuring.evaluation import restore
 from swinir_lite.real_world_super_resolution import (
     degrade_photograph,
     gradient_distance,

@@ -6,11 +6,11 @@ this namespace the name means the function.
 
 from .checkpoint import load_model, save_model
 from .convolutional_baseline import ResidualCNN
-from .fast import attention_backend, fast
 from .image_restoration import imresize, psnr, rgb_to_y, ssim, to_image, to_tensor
 from .relative_position_attention import WindowAttention, relative_position_index
 from .residual_swin_transformer_block import ResidualSwinTransformerBlock
 from .shifted_windows import attention_mask, cyclic_shift
+from .speed.network import attention_backend, fast
 from .swin_transformer_layer import MLP, SwinTransformerLayer
 from .swinir import SwinIR, SwinIRConfig
 from .variants import VARIANTS

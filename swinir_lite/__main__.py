@@ -50,7 +50,7 @@ def add_measuring_arguments(parser):
 
 
 def chosen_metrics(names):
-    from .degradations import METRICS
+    from .tasks import METRICS
 
     if unknown := sorted(set(names) - METRICS.keys()):
         raise ValueError(f"no metrics {unknown}; there are {list(METRICS)}")
@@ -58,7 +58,7 @@ def chosen_metrics(names):
 
 
 def run_restore(options):
-    from .restore_files import restore_files
+    from .restoring.files import restore_files
     from .trained_models import load_trained
 
     model, _ = load_trained(options.model)
@@ -67,7 +67,7 @@ def run_restore(options):
 
 
 def run_download(options):
-    from .download import download, read_manifest
+    from .training.download import download, read_manifest
 
     if not options.names:
         for name, data_set in read_manifest().items():
@@ -77,8 +77,8 @@ def run_download(options):
 
 
 def run_prepare(options):
-    from .training_config import load_config
-    from .training_setup import make_accelerator, make_sampler
+    from .training.config import load_config
+    from .training.setup import make_accelerator, make_sampler
 
     config = load_config(options.config, options.overrides)
     sampler = make_sampler(config, make_accelerator(config))
@@ -86,8 +86,8 @@ def run_prepare(options):
 
 
 def run_train(options):
-    from .train import Trainer
-    from .training_config import load_config
+    from .training.config import load_config
+    from .training.engine import Trainer
 
     config = load_config(options.config, options.overrides)
     trainer = Trainer(config, options.out, options.resume)
@@ -99,7 +99,8 @@ def run_train(options):
 
 
 def run_evaluate(options):
-    from .trained_models import evaluate_on, load_trained
+    from .measuring.evaluation import evaluate_on
+    from .trained_models import load_trained
 
     model, own = load_trained(options.model)
     metrics, scores = chosen_metrics(options.metrics), []
@@ -113,8 +114,8 @@ def run_evaluate(options):
 
 
 def run_profile(options):
-    from .training_config import load_config
-    from .training_profile import profile
+    from .training.config import load_config
+    from .training.profile import profile
 
     config = load_config(options.config, options.overrides)
     result = profile(config, options.profile_steps)
@@ -123,7 +124,7 @@ def run_profile(options):
 
 
 def run_ship(options):
-    from .ship import ship
+    from .training.shipping import ship
 
     metrics = chosen_metrics(options.metrics)
     what = options.run, options.name, options.test_sets, options.data

@@ -1,18 +1,15 @@
-"""Load trained models, and measure them (chapter 14)."""
+"""Load trained models by name, file or run (chapter 14)."""
 
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from .checkpoint import UNREADABLE, load_model
 from .convolutional_baseline import ResidualCNN
-from .degradations import make_degradation
-from .evaluate import evaluate, protocol, read_test_set, summary
-from .fast import fast
 from .shipped_weights import shipped_models
+from .speed.network import fast
 from .swinir import SwinIR
-from .training_config import SHRINKING, load_config
+from .training.config import load_config
 
 
 def load_run(folder):
@@ -55,48 +52,3 @@ def fastest(model):
     """The network as it computes fastest here: on a GPU if there is one."""
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     return fast(model) if isinstance(model, SwinIR) else model
-
-
-def evaluate_on(model, degradation, folders, metrics=None):
-    """Measure a model on test sets, on a GPU if there is one; print a line for each.
-
-    Args:
-        degradation: {"name": ..., options}, as in a TrainConfig.
-        folders: what `read_test_set` reads.
-        metrics: more measures, as for `evaluate`.
-
-    Returns:
-        {name of the folder: scores}.
-
-    Raises:
-        ValueError: for a degradation that the model cannot undo, and as
-            `read_test_set`.
-    """
-    (scale, channels), name = scale_and_channels(model), degradation.get("name")
-    if (scale > 1) != (name in SHRINKING):
-        does = f"enlarges by {scale}" if scale > 1 else "does not enlarge"
-        raise ValueError(f"this model {does}: say what it is to undo, not {name!r}")
-    degrade = make_degradation(degradation, test=True)
-    network, results = fastest(model), {}
-    for folder in map(Path, folders):
-        pairs = read_test_set(folder, scale, channels, degrade)
-        scores = evaluate(network, pairs, *protocol(scale, channels), metrics=metrics)
-        results[folder.name] = scores
-        print(summary(folder.name, scores))
-    return results
-
-
-def sample_photographs(folder, scale=2):
-    """Write crops of scikit-image's photographs to a folder, to measure on anywhere.
-
-    Smaller ones where the network does not enlarge, so that all cost the same.
-    """
-    from skimage import data
-
-    folder = Path(folder) / "samples"
-    folder.mkdir(parents=True, exist_ok=True)
-    side = 192 if scale > 1 else 96
-    for name in ("astronaut", "chelsea", "coffee"):
-        photo = getattr(data, name)()[20 : 20 + side, 120 : 120 + side]
-        Image.fromarray(photo).save(folder / f"{name}.png")
-    return folder

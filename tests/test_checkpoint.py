@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from swinir_lite import ResidualCNN, SwinIR, SwinIRConfig, load_model, save_model
 from swinir_lite.checkpoint import key_map
-from swinir_lite.fast import fast
+from swinir_lite.speed.network import fast
 from swinir_lite.swinir import SCALES
 
 TINY = {"dim": 8, "depths": (2, 1), "num_heads": (2, 4), "window_size": 4}

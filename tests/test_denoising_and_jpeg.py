@@ -11,7 +11,6 @@ from PIL import Image
 from skimage import data
 
 from swinir_lite import psnr, to_image, to_tensor
-from swinir_lite.degradations import DEGRADATIONS, METRICS, TEST_DEGRADATIONS
 from swinir_lite.denoising_and_jpeg import (
     CHROMA_TABLE,
     LUMA_TABLE,
@@ -26,6 +25,7 @@ from swinir_lite.denoising_and_jpeg import (
     transform_blocks,
     y_image,
 )
+from swinir_lite.tasks import DEGRADATIONS, METRICS, TEST_DEGRADATIONS
 
 CLASSIC5 = Path(__file__).parents[1] / "../shared/data/testsets/classic5"
 GRAY = data.camera()[100:333, 150:401]  # 233x251: no multiple of 8

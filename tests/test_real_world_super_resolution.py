@@ -13,7 +13,6 @@ import torch
 from skimage import data
 
 from swinir_lite import rgb_to_y, to_tensor
-from swinir_lite.degradations import DEGRADATIONS, METRICS, TEST_DEGRADATIONS
 from swinir_lite.real_world_super_resolution import (
     CHANCES,
     Draw,
@@ -36,6 +35,7 @@ from swinir_lite.real_world_super_resolution import (
     resize,
     shuffled_steps,
 )
+from swinir_lite.tasks import DEGRADATIONS, METRICS, TEST_DEGRADATIONS
 
 PHOTO = data.astronaut()[:64, 180:260]
 BATCH = to_tensor(PHOTO)[..., :64].repeat(2, 1, 1, 1)

@@ -1,0 +1,140 @@
+"""Restore and measure by the paper's protocol (chapter 14)."""
+
+import statistics
+from pathlib import Path
+
+import torch
+
+from ..image_restoration import psnr, ssim, to_image
+from ..tasks import SHRINKING, make_degradation
+from ..trained_models import fastest, scale_and_channels
+from .test_sets import read_test_set
+
+CHANNELS = ("Y", "RGB", "gray")
+
+
+def protocol(scale, channels):
+    """(border, channel) for `evaluate`, as papers measure a network.
+
+    Super-resolution on Y, without a border as wide as the scale; other tasks on
+    whole images, RGB or gray.
+    """
+    channel = "gray" if channels == 1 else "Y" if scale > 1 else "RGB"
+    return (scale if scale > 1 else 0), channel
+
+
+def window_size(model):
+    """The side of a SwinIR's windows; 0 for a network without windows."""
+    return getattr(getattr(model, "config", None), "window_size", 0)
+
+
+@torch.no_grad()
+def restore(model, lq, scale=1, window_size=0):
+    """Restore one image (1, C, h, w) on the model's device; returns it on the CPU.
+
+    With a window size the image is first extended as the official test script
+    does it: a flipped copy up to the next multiple of the window, one whole
+    window further where the size already divides; copies of copies, if it is tiny.
+    """
+    height, width = lq.shape[2:]
+    if window_size:
+        for axis in (2, 3):
+            length = lq.shape[axis]
+            extended = (length // window_size + 1) * window_size
+            position = torch.arange(extended, device=lq.device) % (2 * length)
+            index = torch.minimum(position, 2 * length - 1 - position)  # abc|cba|abc
+            lq = lq.index_select(axis, index)
+    device = next(model.parameters()).device
+    restored = model(lq.to(device)).float().cpu()
+    return restored[:, :, : height * scale, : width * scale]
+
+
+def evaluate(model, pairs, border, channel="Y", metrics=None):
+    """PSNR and SSIM of a model on a test set.
+
+    Args:
+        model: (1, C, h, w) -> (1, C, h * s, w * s); its mode is left as it was.
+        pairs: what `read_test_set` returns.
+        border: pixels cut from every side; `protocol` says how many.
+        channel: "Y", "RGB" or "gray"; `protocol` says which.
+        metrics: more measures, name -> function (restored, hq) of uint8 images.
+
+    Returns:
+        {"psnr", "ssim", ..., "scale", "channel", "border", "images": {name: {...}}};
+        the first ones are means over images.
+    """
+    check_channel(channel, pairs[0].hq)
+    y_channel = channel == "Y"
+    training, images, side = model.training, {}, window_size(model)
+    model.eval()
+    for name, lq, hq in pairs:
+        scale = hq.shape[0] // lq.shape[2]
+        restored = to_image(restore(model, lq, scale, side))
+        scores = {
+            "psnr": psnr(restored, hq, border, y_channel),
+            "ssim": ssim(restored, hq, border, y_channel),
+        }
+        for key, metric in (metrics or {}).items():
+            scores[key] = metric(restored, hq)
+        images[name] = scores
+    model.train(training)
+    keys = next(iter(images.values())).keys()
+    means = {k: statistics.fmean(i[k] for i in images.values()) for k in keys}
+    about = {"scale": scale, "channel": channel, "border": border}
+    return {**means, **about, "images": images}
+
+
+def check_channel(channel, image):
+    """Raise ValueError for a channel that the images do not have."""
+    if channel not in CHANNELS:
+        raise ValueError(f"channel must be one of {CHANNELS}, got {channel!r}")
+    if (image.ndim == 2) != (channel == "gray"):
+        kind = "gray" if image.ndim == 2 else "RGB"
+        raise ValueError(
+            f"the images are {kind}, so channel {channel!r} cannot be measured: super-"
+            "resolution is measured on Y of RGB, other tasks on RGB or gray. RGB lies "
+            "below Y by decibels, so the two must not be compared."
+        )
+
+
+def summary(name, scores):
+    """One line for people, which says on what the numbers were measured."""
+    known = ("psnr", "ssim", "scale", "channel", "border", "images")
+    more = [f", {k} {value:.4f}" for k, value in scores.items() if k not in known]
+    note = ""
+    if scores["scale"] > 1 and scores["channel"] == "RGB":
+        note = ", not comparable with papers, which measure Y"
+    return (
+        f"{name}: PSNR {scores['psnr']:.3f} dB, SSIM {scores['ssim']:.4f}"
+        f"{''.join(more)} (on {scores['channel']}, border {scores['border']}, "
+        f"{len(scores['images'])} images){note}"
+    )
+
+
+def evaluate_on(model, degradation, folders, metrics=None):
+    """Measure a model on test sets, on a GPU if there is one; print a line for each.
+
+    Args:
+        degradation: {"name": ..., options}, as in a TrainConfig.
+        folders: what `read_test_set` reads.
+        metrics: more measures, as for `evaluate`.
+
+    Returns:
+        {name of the folder: scores}.
+
+    Raises:
+        ValueError: for a degradation that the model cannot undo, and as
+            `read_test_set`.
+    """
+    (scale, channels), name = scale_and_channels(model), degradation.get("name")
+    if (scale > 1) != (name in SHRINKING):
+        does = f"enlarges by {scale}" if scale > 1 else "does not enlarge"
+        raise ValueError(f"this model {does}: say what it is to undo, not {name!r}")
+    degrade = make_degradation(degradation, test=True)
+    network, results = fastest(model), {}
+    for folder in map(Path, folders):
+        pairs = read_test_set(folder, scale, channels, degrade)
+        scores = evaluate(network, pairs, *protocol(scale, channels), metrics=metrics)
+        results[folder.name] = scores
+        print(summary(folder.name, scores))
+    return results

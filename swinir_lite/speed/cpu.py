@@ -1,0 +1,173 @@
+"""SwinIR on a CPU without gradients, strip by strip and in place (chapter 13).
+
+Windows do not overlap, so a layer may finish some rows of windows before it
+touches the next. What it needs meanwhile then fits into the processor's cache,
+and its memory does not grow with the image.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..relative_position_attention import WindowAttention
+from ..swin_transformer_layer import SwinTransformerLayer
+from ..swinir import SwinIR
+from .window_masks import mask_patterns, window_patterns
+
+TOKENS_AT_ONCE = 4096
+LOG2_E = math.log2(math.e)
+
+
+class Scratch(NamedTuple):
+    """The largest tensors of a strip, in memory that every strip overwrites.
+
+    Memory given back and asked for again arrives in pages that the system has to
+    clear first, which takes longer than to compute what is written there.
+    """
+
+    qkv: Tensor
+    scores: Tensor
+
+
+def rows_at_once(x: Tensor, multiple: int) -> int:
+    """How many rows of ``(B, H, W, C)`` make a strip."""
+    return multiple * max(1, TOKENS_AT_ONCE // (multiple * x.shape[0] * x.shape[2]))
+
+
+def read_rows(x: Tensor, top: int, count: int) -> Tensor:
+    """Rows of ``(B, H, W, C)``, going on at the top after the last."""
+    wrapped = top + count - x.shape[1]
+    if wrapped <= 0:
+        return x[:, top : top + count]
+    return torch.cat([x[:, top:], x[:, :wrapped]], dim=1)
+
+
+def write_rows(x: Tensor, top: int, rows: Tensor) -> None:
+    kept = min(rows.shape[1], x.shape[1] - top)
+    x[:, top : top + kept] = rows[:, :kept]
+    x[:, : rows.shape[1] - kept] = rows[:, kept:]
+
+
+def linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    """A linear layer on windows ``(n, N, C)``, as a convolution of 1x1.
+
+    The same sums by another library, oneDNN. On the AMD processor of the benchmark
+    it takes half the time of MKL, to which PyTorch gives matrix products.
+    """
+    image = x[None].permute(0, 3, 1, 2)
+    weight = layer.weight[:, :, None, None]
+    return F.conv2d(image, weight, layer.bias)[0].permute(1, 2, 0)
+
+
+def project_(qkv: Tensor, attention: WindowAttention, x: Tensor) -> Tensor:
+    """q, k and v of windows ``(n, N, C)``, each ``(n * h, N, d)``, in place."""
+    projected = linear(x, attention.qkv).unflatten(-1, (3, attention.num_heads, -1))
+    projected = projected.permute(2, 0, 3, 1, 4)
+    return qkv.resize_(projected.shape).copy_(projected).flatten(1, 2)
+
+
+def attend(attention: WindowAttention, x: Tensor, scratch: Scratch) -> Tensor:
+    """Attention in windows ``(n, N, C)``; bias and mask are in ``scratch.scores``.
+
+    Explicit, since scores stay in cache. They have a row for each key, not for
+    each query: softmax then takes its sums over whole rows, and the product with v
+    is as wide as a window, not as a head, which took three times as long where it
+    was measured. So did powers of e, four times as long as those of two. Sums
+    divide the product with v, whose 10 channels a head are fewer than 64 weights.
+    """
+    count, tokens, channels = x.shape
+    q, k, v = project_(scratch.qkv, attention, x)
+    scores = scratch.scores.flatten(0, 1)
+    scores.baddbmm_(k, q.transpose(1, 2), alpha=LOG2_E * attention.scale)
+    weights = scores.sub_(scores.amax(1, keepdim=True)).exp2_()
+    mixed = torch.bmm(v.transpose(1, 2), weights)  # (n * h, d, N)
+    mixed /= weights.sum(1, keepdim=True)
+    mixed = mixed.view(count, channels, tokens).transpose(1, 2).contiguous()
+    return linear(mixed, attention.proj)
+
+
+def masked_biases(layer: SwinTransformerLayer, x: Tensor) -> Tensor:
+    """Relative position bias and the masks: ``(4, h, N, N)``, or 1 without a shift.
+
+    For powers of two, with a row for each key, as ``attend`` wants them.
+    """
+    bias = LOG2_E * layer.attn.relative_position_bias()[None]
+    if layer.shift:
+        masks = mask_patterns(layer.window_size, layer.shift, x.device)
+        bias = bias + LOG2_E * masks[:, None]
+    return bias.transpose(2, 3).contiguous().to(x.dtype)
+
+
+def swin_windows_(tokens: Tensor, layer: SwinTransformerLayer, scratch: Scratch):
+    """Apply a layer to windows ``(n, N, C)`` in place."""
+    tokens += attend(layer.attn, layer.norm1(tokens), scratch)
+    hidden = layer.mlp.act(linear(layer.norm2(tokens), layer.mlp.fc1))
+    tokens += linear(hidden, layer.mlp.fc2)
+
+
+def swin_layer_(x: Tensor, layer: SwinTransformerLayer, scratch: Scratch) -> Tensor:
+    """Apply a layer of chapter 6 to ``(B, H, W, C)`` in place; no gradients."""
+    batch, height, width, channels = x.shape
+    side, shift = layer.window_size, layer.shift
+    down, across = height // side, width // side
+    biases = masked_biases(layer, x)
+    patterns = window_patterns(down, across, x.device).expand(batch, down, across)
+    patterns = patterns if shift else torch.zeros_like(patterns)
+    step = rows_at_once(x, side)
+    for top in range(0, height, step):
+        count = min(step, height - top)
+        strip = read_rows(x, top + shift, count)
+        strip = strip.roll(-shift, dims=2) if shift else strip
+        windows = strip.view(batch, count // side, side, across, side, channels)
+        tokens = windows.transpose(2, 3).reshape(-1, side**2, channels)
+        kinds = patterns[:, top // side : (top + count) // side].flatten()
+        # One row of windows may be too many: a wide image, or a batch
+        parts = math.ceil(tokens.shape[0] * side**2 / TOKENS_AT_ONCE)
+        for some, kind in zip(tokens.chunk(parts), kinds.chunk(parts)):
+            scratch.scores.resize_(len(kind), *biases.shape[1:])
+            torch.index_select(biases, 0, kind, out=scratch.scores)
+            swin_windows_(some, layer, scratch)
+        windows = tokens.view(batch, count // side, across, side, side, channels)
+        strip = windows.transpose(2, 3).reshape(strip.shape)
+        write_rows(x, top + shift, strip.roll(shift, dims=2) if shift else strip)
+    return x
+
+
+def add_convolution_(total: Tensor, x: Tensor, module: nn.Module) -> None:
+    """Add what convolutions make of ``(B, H, W, C)`` to ``total``, strip by strip."""
+    *first, last = module if isinstance(module, nn.Sequential) else [module]
+    for part in first:
+        x = part(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    height, border = x.shape[1], last.padding[0]
+    step = rows_at_once(x, 1)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        above, below = max(0, top - border), min(height, bottom + border)
+        zeros = above - (top - border), bottom + border - below
+        rows = F.pad(x[:, above:below], (0, 0, 0, 0, *zeros)).permute(0, 3, 1, 2)
+        rows = F.conv2d(rows, last.weight, last.bias, padding=(0, border))
+        total[:, top:bottom] += rows.permute(0, 2, 3, 1)
+
+
+def deep_features(model: SwinIR, shallow: Tensor) -> Tensor:
+    """RSTBs and the norm after them: ``(B, H, W, C)`` -> the same."""
+    x = model.norm_in(shallow)
+    inside = torch.empty_like(x)
+    scratch = Scratch(qkv=x.new_empty(0), scores=x.new_empty(0))
+    for block in model.blocks:
+        inside.copy_(x)
+        for layer in block.layers:
+            swin_layer_(inside, layer, scratch)
+        add_convolution_(x, inside, block.conv)
+    return model.norm_out(x)
+
+
+@torch.inference_mode()
+def add_deep_features(model: SwinIR, shallow: Tensor) -> Tensor:
+    """The long skip: ``(B, H, W, C)`` and what the RSTBs make of it, added."""
+    total = shallow.clone(memory_format=torch.contiguous_format)
+    add_convolution_(total, deep_features(model, total), model.conv_after_body)
+    return total

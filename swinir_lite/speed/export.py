@@ -1,0 +1,80 @@
+"""Export a SwinIR for other runtimes, for images of any size (chapter 13)."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+import torch.fx.experimental._config as symbolic_shapes
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+
+from ..swinir import SwinIR
+from .network import FastSwinIR
+
+ONNX_OPSET = 18
+
+
+def pad_with_tensors(x: Tensor, multiple: int) -> Tensor:
+    """``pad_to_multiple`` with sizes as tensors, which exporters can follow."""
+
+    def reflected(length):
+        padded = (length + multiple - 1) // multiple * multiple
+        period = torch.arange(length).amax(0).mul(2).clamp(min=1)
+        position = torch.remainder(torch.arange(padded), period)
+        return torch.minimum(position, torch.remainder(period - position, period))
+
+    x = x.index_select(2, reflected(x.shape[2]))
+    return x.index_select(3, reflected(x.shape[3]))
+
+
+class ExportableSwinIR(FastSwinIR):
+    """The fast path in operations that every runtime has."""
+
+    pad = staticmethod(pad_with_tensors)
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = (side * self.config.scale for side in image.shape[-2:])
+        restored = self.differentiable(image, "reference", image.dtype)
+        return restored[:, :, :height, :width]
+
+
+def export_program(model: SwinIR, batch: int | None = 1) -> ExportedProgram:
+    """``torch.export`` of a model for images of any height and width.
+
+    The program computes what ``model(image)`` does, in float32 on a CPU, for a
+    fixed number of images, or for any above one if ``batch`` is None. PyTorch
+    lets the program refuse images that are a single window wide; ONNX takes them.
+    """
+    network = ExportableSwinIR(deepcopy(model).float().cpu().eval())
+    side = 2 * model.config.window_size + 1  # two windows and a part of one
+    image = torch.rand(batch or 2, model.config.in_channels, side, side + 1)
+    sizes = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
+    if batch is None:
+        sizes[0] = Dim.DYNAMIC
+    # Without this, sizes that happen to be multiples of the window are refused.
+    with symbolic_shapes.patch(backed_size_oblivious=True), torch.no_grad():
+        return torch.export.export(
+            network, (image,), dynamic_shapes=(sizes,), strict=False
+        )
+
+
+def export_onnx(model: SwinIR, path: str | Path) -> Path:
+    """Write a model as ONNX: ``image`` (B, C, H, W) to ``restored``, of any B, H, W.
+
+    Needs the packages onnx and onnxscript. A file appears only once it is whole.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.parent}")
+    program = torch.onnx.export(
+        export_program(model, batch=None),
+        dynamo=True,
+        opset_version=ONNX_OPSET,
+        input_names=["image"],
+        output_names=["restored"],
+        verbose=False,
+    )
+    partial = path.with_name(path.name + ".partial")
+    program.save(partial)
+    partial.replace(path)
+    return path

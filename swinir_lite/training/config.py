@@ -1,0 +1,253 @@
+"""Everything that a training run depends on, as data (chapter 14)."""
+
+import json
+import math
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from inspect import signature
+from pathlib import Path
+
+from ..convolutional_baseline import ResidualCNN
+from ..swinir import SwinIR, SwinIRConfig
+from ..tasks import SHRINKING, is_number
+from ..variants import VARIANTS
+
+PRESETS = Path(__file__).parent / "presets"
+SCHEDULES = ("cosine", "halving")
+OPTIMIZERS = ("adam", "muon")
+PRECISIONS = ("auto", "fp32", "bf16")
+FP16_REFUSED = (
+    "fp16 is refused: SwinIR's activations exceed its largest number, 65504, and "
+    "images turn black; use bf16, which has fp32's range"
+)
+
+
+KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number",
+         tuple: "a list of numbers", dict: "a dict of options"}  # fmt: skip
+
+
+def checked(name, value, default):
+    """The value of a field; ValueError if it is of another kind than the default."""
+    kind = type(default)
+    if kind is tuple:
+        fits = isinstance(value, list | tuple) and all(is_number(v) for v in value)
+    elif kind in (int, float):
+        fits = is_number(value) and value == kind(value)
+    else:
+        fits = isinstance(value, kind)
+    if not fits:
+        raise ValueError(f"{name} must be {KINDS[kind]}, got {value!r}")
+    return kind(value) if kind in (int, tuple) else value
+
+
+def check_architecture(network, options):
+    """Raise ValueError for what a network's constructor would not take."""
+    known = signature(network).parameters
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(f"architecture has no {name!r}; there are {list(known)}")
+        checked(f"architecture.{name}", value, known[name].default)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run; raises ValueError for what cannot be trained.
+
+    A run is as long as `steps` says, or as `minutes` of training allow.  Minutes
+    count what steps take, from their data to their update.  They leave out what
+    stands before a leg's second step, which is mostly compiling, and validation and
+    checkpoints.  In the log, `seconds` are counted as the minutes are, and
+    `wall_seconds` are all that passed while a Trainer was at work on the run.
+    """
+
+    # The network
+    variant: str = "lightweight_x2"  # a key of VARIANTS, or "residual_cnn"
+    architecture: dict = field(default_factory=dict)  # what differs from the variant
+    initial_weights: str = ""  # a file, or the name of a shipped model
+
+    # The task
+    data: str = "data/DIV2K"  # DIV2K's root, or any folder of photographs
+    expected_images: int = 0  # refuse another number; 0 accepts any
+    degradation: dict = field(default_factory=lambda: {"name": "bicubic"})
+    losses: dict = field(default_factory=lambda: {"l1": 1.0})  # name -> weight
+    patch: int = 64  # side of the low-quality patch, in pixels
+    batch: int = 32  # patches in a step, over all devices
+
+    # The optimisation
+    steps: int = 0
+    minutes: float = 0.0
+    optimizer: str = "adam"  # or "muon"
+    lr: float = 1e-3  # the peak
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: int = 0  # steps over which lr grows from 0
+    schedule: str = "cosine"
+    ema: float = 0.999  # decay of the averaged weights
+    clip: float = 0.0  # largest norm of the gradient; 0 does not clip
+    seed: int = 0
+
+    # What is measured on the way, and when
+    validation: dict = field(default_factory=dict)  # {"path": ..., options}
+    validate_every: int = 1000
+    checkpoint_every: int = 1000
+    log_every: int = 50
+
+    # The machine
+    precision: str = "auto"  # bf16 where the device has it, else fp32
+    cache: str = "runs/cache"  # where decoded images are kept
+    device: str = "auto"  # or "cpu"
+    graph: bool = True  # replay the step as a CUDA graph
+
+    def __post_init__(self):
+        for name, default in defaults().items():
+            value = checked(name, getattr(self, name), default)
+            object.__setattr__(self, name, value)
+        self.check_choices()
+        self.check_numbers()
+        self.check_task()
+
+    def check_choices(self):
+        """Raise ValueError for a word that is not among those there are."""
+        if self.precision == "fp16":
+            raise ValueError(FP16_REFUSED)
+        for name, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+        ):
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+
+    def check_numbers(self):
+        """Raise ValueError for a number out of its range."""
+        if min(self.steps, self.minutes) < 0 or (self.steps > 0) == (self.minutes > 0):
+            given = f"steps {self.steps} and minutes {self.minutes}"
+            raise ValueError(f"give either steps or minutes, got {given}")
+        every = "validate_every", "checkpoint_every", "log_every"
+        for name in ("patch", "batch", *every):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name in every:
+            if getattr(self, name) % self.log_every:
+                raise ValueError(f"{name} must be a multiple of log_every")
+        if not 0 <= self.ema < 1 or self.lr <= 0 or self.warmup < 0 or self.clip < 0:
+            raise ValueError("need 0 <= ema < 1, lr > 0, warmup >= 0 and clip >= 0")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas}")
+
+    def check_task(self):
+        """Raise ValueError for a network, degradation or test set that cannot be."""
+        if self.variant not in {*VARIANTS, "residual_cnn"}:
+            known = ", ".join([*VARIANTS, "residual_cnn"])
+            raise ValueError(f"no variant {self.variant!r}; there are {known}")
+        network = ResidualCNN if self.variant == "residual_cnn" else SwinIRConfig
+        check_architecture(network, self.architecture)
+        name = self.degradation.get("name")
+        if name is None:
+            raise ValueError(f"degradation needs a name, got {self.degradation}")
+        if (self.scale > 1) != (name in SHRINKING):
+            raise ValueError(f"degradation {name!r} does not fit scale {self.scale}")
+        if self.validation and not isinstance(self.validation.get("path"), str):
+            raise ValueError(f"validation needs a path, got {self.validation}")
+
+    @property
+    def model_config(self):
+        """The keyword arguments of ResidualCNN, or a SwinIRConfig."""
+        if self.variant == "residual_cnn":
+            return self.architecture
+        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in
+                  self.architecture.items()}  # fmt: skip
+        return replace(VARIANTS[self.variant], **tuples)
+
+    @property
+    def scale(self):
+        if self.variant == "residual_cnn":
+            return self.architecture.get("scale", 2)
+        return self.model_config.scale
+
+    @property
+    def in_channels(self):
+        if self.variant == "residual_cnn":
+            return self.architecture.get("in_channels", 3)
+        return self.model_config.in_channels
+
+    def make_model(self):
+        """The network, with freshly drawn weights."""
+        if self.variant == "residual_cnn":
+            return ResidualCNN(**self.architecture)
+        return SwinIR(self.model_config)
+
+    def lr_at(self, step, total):
+        """The learning rate of a step (from 0) in a run of `total` steps."""
+        progress = min(step / total, 1.0)
+        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        if self.schedule == "cosine":
+            factor = (1 + math.cos(math.pi * progress)) / 2
+        else:  # halving, where the paper does: at 250,000 steps of 500,000, ...
+            factor = 0.5 ** sum(progress >= at for at in (0.5, 0.8, 0.9, 0.95))
+        return self.lr * warm * factor
+
+
+def defaults():
+    """{field: default} of TrainConfig."""
+    return {
+        f.name: f.default if f.default_factory is MISSING else f.default_factory()
+        for f in fields(TrainConfig)
+    }
+
+
+def read_fields(source):
+    """The dict in a preset's or another JSON file."""
+    preset = PRESETS / f"{source}.json"
+    path = preset if preset.is_file() else Path(source)
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in PRESETS.glob("*.json")))
+        raise ValueError(f"no configuration {source!r}: no such file, nor {names}")
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold a dict of fields, not {values!r}")
+    return values
+
+
+def override(values, keys, value, name):
+    """The dict `values` with an entry changed, which `keys` lead to."""
+    key, *inner = keys
+    if not isinstance(values, dict):
+        raise ValueError(f"cannot set {name}: what it is a part of is {values!r}")
+    if inner:
+        value = override(values.get(key, {}), inner, value, name)
+    return {**values, key: value}
+
+
+def load_config(source, overrides=()):
+    """Read a configuration: a preset's name, a JSON file, or a dict.
+
+    Args:
+        source: "paper", "speedrun", a path, or a dict of fields.
+        overrides: strings such as "lr=2e-3" or "degradation.sigma=[0, 50]".
+
+    Raises:
+        ValueError: for an unknown field or preset, or a file that cannot be read.
+    """
+    known = defaults()
+    values = dict(source if isinstance(source, dict) else read_fields(source))
+    for text in overrides:
+        name, separator, given = text.partition("=")
+        if not separator:
+            raise ValueError(f"expected key=value, got {text!r}")
+        try:
+            value = json.loads(given)
+        except json.JSONDecodeError:
+            value = given  # a plain word needs no quotes
+        if isinstance(known.get(name), str) and not isinstance(value, str):
+            value = given  # a folder may be called 2024
+        values = override({**known, **values}, name.split("."), value, name)
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(f"unknown fields {unknown}; there are {sorted(known)}")
+    return TrainConfig(**values)
+
+
+def as_json(config):
+    """The configuration as text that `load_config` reads back."""
+    return json.dumps(asdict(config), indent=2)

@@ -1,0 +1,249 @@
+"""Train a restoration network: one loop for every task and device (chapter 14).
+
+The same function runs on a CPU, on one GPU, and on several GPUs under
+`accelerate launch`.  What is trained, on what and how long, is a TrainConfig.
+"""
+
+import copy
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from accelerate.utils import broadcast_object_list
+
+from ..checkpoint import load_initial_weights
+from ..losses import make_criterion
+from ..measuring.evaluation import evaluate, protocol
+from ..speed.cuda_graph import Graphed
+from ..speed.network import fast
+from ..swinir import SwinIR
+from .config import as_json
+from .log import TrainingLog
+from .muon import make_optimizers
+from .setup import make_accelerator, make_sampler, make_test_set, name_batch
+from .state import identity, read_state, write_state
+
+
+class Trainer:
+    """A training run in a folder: `log.jsonl`, `config.json`, `state.pt`.
+
+    Args:
+        config: TrainConfig.
+        folder: where the run's files are, or will be.
+        resume: continue the folder's run, if it holds one.
+        model: a network in place of the configuration's, an ablation's for one.
+
+    Raises:
+        FileExistsError: if the folder holds a run and `resume` is false.
+        ValueError: for data that cannot be trained on, or another run's state.
+    """
+
+    def __init__(self, config, folder, resume=False, model=None):
+        self.began = time.perf_counter()
+        self.config, self.folder = config, Path(folder)
+        self.state_file = self.folder / "state.pt"
+        if self.state_file.exists() and not resume:
+            raise FileExistsError(f"{folder} holds a run: resume it, or choose another")
+        self.accelerator = make_accelerator(config)
+        self.device = self.accelerator.device
+        self.main = self.accelerator.is_main_process
+        self.processes = self.accelerator.num_processes
+        self.test_set = make_test_set(config) if self.main else []
+        self.sampler = make_sampler(config, self.accelerator)
+        self.identity = identity(config, self.sampler.cache, self.processes)
+
+        torch.manual_seed(config.seed)  # all processes draw the same weights
+        self.model = config.make_model() if model is None else model
+        if config.initial_weights:
+            load_initial_weights(self.model, config.initial_weights)
+        self.model.to(self.device)
+        self.ema = copy.deepcopy(self.model).requires_grad_(False)
+        self.params = list(self.model.parameters())
+        self.criterion = make_criterion(config.losses, config.in_channels)
+        self.criterion.to(self.device).prepare(self.accelerator)
+        cuda = self.device.type == "cuda"
+        self.optimizers = make_optimizers(
+            self.model, config.optimizer, config.lr, config.betas
+        )
+        if isinstance(self.model, SwinIR):  # the same weights, computed faster
+            self.net = fast(self.model)
+        else:
+            self.net = torch.compile(self.model) if cuda else self.model
+        self.gradients, self.update = self.forward_backward, self.clip_and_update
+        self.learn = self.criterion.update  # a discriminator, if there is one
+        if cuda and config.graph:
+            self.gradients = Graphed(self.gradients)
+            self.update = Graphed(self.update)
+            if self.processes == 1 and "adversarial" in config.losses:
+                self.learn = Graphed(self.learn)  # DDP's reduction stays outside
+
+        self.step, self.seconds, self.total = 0, 0.0, config.steps or math.inf
+        if self.state_file.exists():
+            self.load()
+        self.history = {}  # name -> values since the last report, still on the device
+
+    def description(self):
+        """What the log says about the run's circumstances."""
+        gpu = torch.cuda.get_device_name() if self.device.type == "cuda" else None
+        return {
+            "config": asdict(self.config), "device": gpu or "CPU",
+            "processes": self.processes, "torch": torch.__version__,
+            "precision": self.accelerator.mixed_precision.replace("no", "fp32"),
+            "images": len(self.sampler.cache.names), "date": time.strftime("%Y-%m-%d"),
+            "parameters": sum(p.numel() for p in self.params),
+        }  # fmt: skip
+
+    def forward_backward(self, lq, hq):
+        """Gradients of the loss for a batch; the restored images, the loss's terms."""
+        self.model.zero_grad()
+        with self.accelerator.autocast():
+            restored = self.net(lq).float()
+        terms = self.criterion(restored, hq)
+        sum(terms.values()).backward()
+        return restored.detach(), {k: v.detach() for k, v in terms.items()}
+
+    def average_gradients(self):
+        """Data parallelism: every process takes the mean of all gradients."""
+        if self.processes > 1:
+            grads = [p.grad for p in self.params]
+            flat = torch.cat([g.flatten() for g in grads])
+            flat = self.accelerator.reduce(flat, "mean")
+            parts = flat.split([g.numel() for g in grads])
+            torch._foreach_copy_(grads, [f.view_as(g) for f, g in zip(parts, grads)])
+
+    def clip_and_update(self):
+        """Step the optimisers; the gradient's norm before it was clipped."""
+        limit = self.config.clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.params, limit, foreach=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return norm
+
+    def train_step(self):
+        """One update of the weights.  Waits for nothing: the GPU runs behind."""
+        config, step = self.config, self.step
+        self.lr = config.lr_at(step, self.total)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"].fill_(self.lr)
+        lq, hq = self.sampler.batch(step)
+        restored, terms = self.gradients(lq, hq)
+        self.average_gradients()
+        norm = self.update()
+        decay = min(config.ema, (1 + step) / (10 + step))  # forgets the start sooner
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.ema.parameters()), self.params, 1 - decay)
+        learned = self.learn(restored, hq)
+        values = {"loss": sum(terms.values()), "grad_norm": norm, **learned}
+        if len(terms) > 1:
+            values |= terms
+        for name, value in values.items():
+            self.history.setdefault(name, []).append(value.detach().clone())
+        self.step += 1
+
+    def start_clock(self):
+        """From here on, steps count as minutes of training."""
+        self.tick, self.ticked = time.perf_counter(), self.step
+
+    def report(self):
+        """Log the steps since the last report; stop if a loss was not finite."""
+        values = torch.stack([torch.stack(v) for v in self.history.values()])
+        values = self.accelerator.reduce(values, "mean").tolist()  # of all processes
+        history, self.history = dict(zip(self.history, values)), {}
+        now, count = time.perf_counter(), len(history["loss"])
+        elapsed, timed = now - self.tick, self.step - self.ticked
+        for i, (loss, norm) in enumerate(zip(history["loss"], history["grad_norm"])):
+            if not math.isfinite(loss + norm):
+                self.stop_non_finite(self.step - count + i, loss, norm)
+        self.seconds += elapsed
+        config = self.config
+        speed = timed * config.batch / elapsed
+        if config.minutes:
+            left = max(0.0, 60 * config.minutes - self.seconds)
+            self.total = self.step + round(left * self.step / self.seconds)
+        means = {name: math.fsum(values) / count for name, values in history.items()}
+        self.log.write(
+            self.step, "train", **means, lr=self.lr, images_per_second=round(speed, 1),
+            seconds=self.seconds, wall_seconds=round(now - self.began, 2),
+        )  # fmt: skip
+        shown = {"loss": means["loss"], "images_per_second": int(speed)}
+        self.log.progress(self.step, self.total, **shown)
+
+    def stop_non_finite(self, step, loss, norm):
+        batch = name_batch(self.sampler, step, self.processes)
+        self.log.write(step, "non-finite", loss=str(loss), norm=str(norm), batch=batch)
+        self.log.close()
+        raise FloatingPointError(
+            f"step {step}: loss {loss}, gradient norm {norm}; stopped. The batch: "
+            f"{', '.join(batch)}. {self.state_file} holds the last checkpoint."
+        )
+
+    def validate(self):
+        """Measure the averaged weights by the paper's protocol and log it."""
+        if self.test_set:
+            how = protocol(self.config.scale, self.config.in_channels)
+            scores = evaluate(self.ema, self.test_set, *how)
+            scores["seconds"] = self.seconds
+            self.log.write(self.step, "validation", **scores)
+
+    def save(self):
+        """Write `state.pt`: all that a run consists of beside its files of images."""
+        if not self.main:
+            return
+        state = {
+            "run": self.identity, "step": self.step, "seconds": self.seconds,
+            "wall_seconds": time.perf_counter() - self.began, "total": self.total,
+            "model": self.model.state_dict(), "ema": self.ema.state_dict(),
+            "criterion": self.criterion.state_dict(), "rng": torch.get_rng_state(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+        }  # fmt: skip
+        write_state(self.state_file, state)
+
+    def load(self):
+        state = read_state(self.state_file, self.identity, self.device)
+        for name in ("model", "ema", "criterion"):
+            getattr(self, name).load_state_dict(state[name])
+        for optimizer, saved_state in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(saved_state)
+        torch.set_rng_state(state["rng"].cpu())
+        for name in ("step", "seconds", "total"):
+            setattr(self, name, state[name])
+        self.began -= state["wall_seconds"]
+
+    def is_due(self, every):
+        return self.step % every == 0 or self.step >= self.total
+
+    def open_log(self):
+        """Continue or begin the run's files, and say what runs and where."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.main:
+            (self.folder / "config.json").write_text(as_json(self.config))
+        known = self.config.steps or None
+        self.log = TrainingLog(self.folder, self.main, self.step, known)
+        self.log.write(self.step, "start", **self.description())
+
+    def run(self, leg_minutes=math.inf):
+        """Train to the end, or for `leg_minutes` of wall time; True if at the end."""
+        if self.step >= self.total:
+            return True  # at its end when it was resumed
+        self.open_log()
+        config, start, leg_over = self.config, time.perf_counter(), False
+        first = self.step
+        while self.step < self.total and not leg_over:
+            self.train_step()
+            if self.step == first + 1:  # compiling and warming up are not training
+                float(self.history["loss"][0])
+                self.start_clock()
+            if self.is_due(config.log_every):
+                self.report()
+                leg_over = time.perf_counter() - start > 60 * leg_minutes
+                self.total, leg_over = broadcast_object_list([self.total, leg_over])
+                if self.is_due(config.validate_every):
+                    self.validate()
+                if self.is_due(config.checkpoint_every) or leg_over:
+                    self.save()
+                self.start_clock()
+        self.log.close()
+        return self.step >= self.total

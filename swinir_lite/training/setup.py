@@ -1,0 +1,84 @@
+"""What a training run needs before its first step (chapter 14)."""
+
+import os
+from copy import copy
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import AutocastKwargs
+
+from ..measuring.test_sets import read_test_set
+from ..tasks import make_degradation
+from .config import FP16_REFUSED
+from .data import PatchSampler, PhotoCache, find_photos
+
+
+def make_accelerator(config):
+    """Accelerate on the configured device, in bf16 where that has it.
+
+    Raises:
+        ValueError: for fp16, for bf16 on a device without it, and for a batch
+            that does not divide by the number of processes.
+    """
+    if os.environ.get("ACCELERATE_MIXED_PRECISION") == "fp16":
+        raise ValueError(FP16_REFUSED)
+    on_cpu = config.device == "cpu" or not torch.cuda.is_available()
+    has_bf16 = not on_cpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    if config.precision == "bf16" and not has_bf16:
+        raise ValueError("this device does not compute in bf16; use precision fp32")
+    mixed = "bf16" if has_bf16 and config.precision != "fp32" else "no"
+    accelerator = Accelerator(
+        mixed_precision=mixed,
+        cpu=config.device == "cpu",
+        # A CUDA graph must cast the weights anew at every replay
+        kwargs_handlers=[AutocastKwargs(cache_enabled=False)],
+    )
+    if config.batch % accelerator.num_processes:
+        processes = accelerator.num_processes
+        raise ValueError(f"batch {config.batch} does not divide by {processes}")
+    return accelerator
+
+
+def make_sampler(config, accelerator):
+    """Check the training set, decode it once, and put it on the device."""
+    photos = find_photos(
+        config.data, config.scale, config.patch, config.expected_images
+    )
+    degrade = make_degradation(config.degradation)
+    with accelerator.local_main_process_first():  # the others find the cache built
+        cache = PhotoCache(photos, config.cache, config.scale if not degrade else 1)
+    return PatchSampler(
+        cache,
+        config.scale,
+        config.patch,
+        config.batch // accelerator.num_processes,
+        accelerator.device,
+        channels=config.in_channels,
+        seed=config.seed,
+        rank=accelerator.process_index,
+        degrade=degrade,
+    )
+
+
+def name_batch(sampler, step, processes):
+    """The patches of a step in words, those of all processes' samplers."""
+    names = []
+    for rank in range(processes):
+        sampler = copy(sampler)
+        sampler.rank = rank
+        names += sampler.describe(step)
+    return names
+
+
+def make_test_set(config):
+    """The images that the run is validated on; none where none are configured.
+
+    Options beside the path come before the training's: one noise level, say,
+    of a range.
+    """
+    if not config.validation:
+        return []
+    options = {**config.degradation, **config.validation}
+    path = options.pop("path")
+    degrade = make_degradation(options, test=True)
+    return read_test_set(path, config.scale, config.in_channels, degrade)

@@ -1,0 +1,64 @@
+"""Mistakes that the checks of chapter 1 must notice."""
+
+from tests.book.seeded_bugs import Bug
+
+DEFINITION = "assert np.allclose(resize_rows(row, scale), expected), scale"
+
+BUGS = [
+    Bug(
+        name="height and width swapped in the tensor",
+        cell_contains="def to_tensor(",
+        replace="pixels.permute(2, 0, 1)",
+        by="pixels.permute(2, 1, 0)",
+        caught_by="assert np.array_equal(to_image(to_tensor(astronaut)), astronaut)",
+    ),
+    Bug(
+        name="kernel not widened when shrinking",
+        cell_contains="def resize_rows(",
+        replace="stretch = min(scale, 1.0)",
+        by="stretch = 1.0",
+        caught_by=DEFINITION,
+    ),
+    Bug(
+        name="replicated instead of symmetric edges",
+        cell_contains="def resize_rows(",
+        replace="taps = taps % (2 * rows_in)",
+        by="taps = taps.clip(0, rows_in - 1)",
+        caught_by=DEFINITION,
+    ),
+    Bug(
+        name="pixel corners taken for pixel centres",
+        cell_contains="def resize_rows(",
+        replace="(np.arange(rows_out) + 0.5) / scale - 0.5",
+        by="np.arange(rows_out) / scale",
+        caught_by=DEFINITION,
+    ),
+    Bug(
+        name="rounding only after the second pass",
+        cell_contains="def imresize(",
+        replace="if image.dtype == np.uint8:",
+        by="if axis == 1:",
+        caught_by="once = imresize(astronaut.astype(float), 1 / 2)",
+    ),
+    Bug(
+        name="BGR taken for RGB",
+        cell_contains="def rgb_to_y(",
+        replace="[65.481, 128.553, 24.966]",
+        by="[24.966, 128.553, 65.481]",
+        caught_by="green > red > blue",
+    ),
+    Bug(
+        name="difference of bytes",
+        cell_contains="def prepare_pair(",
+        replace="x.astype(np.float64).reshape",
+        by="x.reshape",
+        caught_by="expected = metrics.peak_signal_noise_ratio(astronaut, bicubic)",
+    ),
+    Bug(
+        name="mean not subtracted from the variance",
+        cell_contains="def ssim(",
+        replace="F.conv2d(b * b, window) - mean_b**2",
+        by="F.conv2d(b * b, window)",
+        caught_by="assert ssim(hr, hr) == 1",
+    ),
+]

@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import onnxruntime
+import pytest
+import torch
+
+from swinir_lite import SwinIR
+from swinir_lite.speed.export import export_onnx, export_program
+from swinir_lite.variants import RELEASED
+
+SMALL = {"dim": 8, "depths": (2,), "num_heads": (2,)}  # what exporters do not see
+# B, H, W: one window each way at last
+UNSEEN = [(1, 9, 15), (2, 16, 33), (1, 21, 14), (1, 5, 3)]
+
+
+def small(variant="lightweight_x2"):
+    """A released variant but for its width and depth."""
+    model = SwinIR(replace(RELEASED[variant], **SMALL)).eval()
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return model.requires_grad_(False)
+
+
+@pytest.mark.parametrize("variant", RELEASED)
+def test_onnx_equals_the_model_at_sizes_not_seen_in_export(variant, tmp_path):
+    model = small(variant)
+    path = export_onnx(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(path)
+    for batch, height, width in UNSEEN:
+        image = torch.rand(batch, model.config.in_channels, height, width)
+        (restored,) = session.run(["restored"], {"image": image.numpy()})
+        expected = model(image)
+        error = (torch.from_numpy(restored) - expected).norm() / expected.norm()
+        assert error < 1e-5
+
+
+@pytest.mark.parametrize("variant", RELEASED)
+def test_exported_program_equals_the_model_at_sizes_not_seen_in_export(variant):
+    model = small(variant)
+    program = export_program(model).module()
+    for _, height, width in UNSEEN[:3]:  # the last is one window wide: refused
+        image = torch.rand(1, model.config.in_channels, height, width)
+        torch.testing.assert_close(program(image), model(image))
+
+
+def test_exporting_leaves_the_model_as_it_was():
+    model = small().bfloat16().train()
+    model.conv_first.weight.requires_grad_(True)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    export_program(model)
+    assert model.training
+    assert model.conv_first.weight.requires_grad
+    for name, value in model.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name])
+
+
+def test_a_missing_folder_is_named_before_anything_is_exported(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"):
+        export_onnx(small(), tmp_path / "missing" / "model.onnx")

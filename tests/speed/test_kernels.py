@@ -1,0 +1,472 @@
+"""The fused kernels in Triton's interpreter, which runs them on any CPU."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+pytest.importorskip("triton", reason="the kernels need the package triton")
+if os.environ.get("TRITON_INTERPRET") != "1":
+    # Triton reads it when it is imported, which other tests do too: hence a process
+    # of its own, which `make unit` starts
+    pytest.skip("needs TRITON_INTERPRET=1 from the start", allow_module_level=True)
+
+import triton
+import triton.language as tl
+
+from swinir_lite import SwinIR, SwinIRConfig
+from swinir_lite.speed.cuda import CudaInference
+from swinir_lite.speed.kernels import convolution as convolution_kernels
+from swinir_lite.speed.kernels.attention import triton_window_attention
+from swinir_lite.speed.kernels.inference_layer import (
+    gelu,
+    inverse_deviation,
+    swin_layer,
+)
+from swinir_lite.speed.kernels.norm import triton_layer_norm
+from swinir_lite.speed.kernels.packing import pack_layer
+from swinir_lite.speed.kernels.training_layer import (
+    SMALL_TAIL_BACKWARD,
+    TAIL_BACKWARD,
+    pack_layers,
+    tail_backward_launch,
+    triton_swin_layer,
+)
+from swinir_lite.speed.network import _reference_attention, fast
+
+TOLERANCE = 1e-5  # relative, in float32
+
+
+def distance(value, reference):
+    value, reference = value.detach().double(), reference.detach().double()
+    return float((value - reference).norm() / reference.norm())
+
+
+def attention_inputs(window, heads, head_dim, rows, columns, batch, dtype):
+    shape = (batch, rows * window, columns * window)
+    qkv = torch.randn(*shape, 3 * heads * head_dim).to(dtype)
+    bias = torch.randn(heads, window**2, window**2)
+    grad = torch.randn(*shape, heads * head_dim).to(dtype)
+    return qkv, bias, grad
+
+
+def outputs_and_gradients(function, inputs, grad):
+    inputs = [x.detach().requires_grad_() for x in inputs]
+    output = function(*inputs)
+    return [output, *torch.autograd.grad(output, inputs, grad)]
+
+
+@pytest.mark.parametrize(
+    ("window", "heads", "head_dim", "shift", "rows", "columns", "batch"),
+    [
+        (8, 2, 10, 4, 2, 2, 1),
+        (8, 1, 30, 0, 1, 1, 2),
+        (7, 2, 30, 3, 1, 2, 1),
+        (8, 1, 20, 4, 1, 1, 1),
+        (4, 3, 5, 1, 3, 1, 1),
+    ],
+)
+def test_attention_equals_the_explicit_form(
+    window, heads, head_dim, shift, rows, columns, batch
+):
+    qkv, bias, grad = attention_inputs(
+        window, heads, head_dim, rows, columns, batch, torch.float32
+    )
+    fused = outputs_and_gradients(
+        lambda *x: triton_window_attention(*x, window, shift), (qkv, bias), grad
+    )
+    explicit = outputs_and_gradients(
+        lambda *x: _reference_attention(*x, window, shift),
+        (qkv.double(), bias.double()),
+        grad.double(),
+    )
+    for ours, reference in zip(fused, explicit):
+        assert distance(ours, reference) < TOLERANCE
+
+
+def test_attention_in_half_precision_is_off_by_its_rounding():
+    qkv, bias, grad = attention_inputs(8, 2, 10, 2, 2, 1, torch.float16)
+    fused = outputs_and_gradients(
+        lambda *x: triton_window_attention(*x, 8, 4), (qkv, bias), grad
+    )
+    explicit = outputs_and_gradients(
+        lambda *x: _reference_attention(*x, 8, 4),
+        (qkv.double(), bias.double()),
+        grad.double(),
+    )
+    assert fused[0].dtype == fused[1].dtype == torch.float16
+    for ours, reference in zip(fused, explicit):
+        assert ours.isfinite().all()
+        assert distance(ours, reference) < 1e-3
+
+
+def test_mask_keeps_opposite_borders_apart():
+    qkv, bias, _ = attention_inputs(4, 1, 8, 2, 2, 1, torch.float32)
+    before = triton_window_attention(qkv, bias, 4, 2)
+    qkv[:, -2:, :, :] += 1  # the bottom rows, which the shift puts below the top ones
+    after = triton_window_attention(qkv, bias, 4, 2)
+    assert torch.equal(before[:, :2], after[:, :2])
+
+
+def test_attention_does_not_break_a_compiled_graph():
+    qkv, bias, grad = attention_inputs(4, 2, 5, 1, 1, 1, torch.float32)
+
+    def double(qkv, bias):
+        return 2 * triton_window_attention(qkv, bias, 4, 2)
+
+    compiled = torch.compile(double, backend="aot_eager", fullgraph=True)
+    expected = outputs_and_gradients(double, (qkv, bias), grad)
+    for ours, reference in zip(
+        outputs_and_gradients(compiled, (qkv, bias), grad), expected
+    ):
+        assert torch.equal(ours, reference)
+
+
+def noisy(model):
+    """Away from the initial zeros and ones, so that every term counts."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("dim", "heads", "window", "spare"), [(12, 2, 4, 4), (30, 3, 7, 2), (12, 2, 4, 0)]
+)
+def test_fused_layers_equal_those_of_chapter_6(dim, heads, window, spare):
+    config = SwinIRConfig(dim=dim, depths=(2,), num_heads=(heads,), window_size=window)
+    layers = noisy(SwinIR(config)).blocks[0].layers
+    x = torch.randn(1, 2 * window, 3 * window, dim, requires_grad=True)
+    grad = torch.randn_like(x)
+
+    def chapter(y):
+        for layer in layers:
+            y = layer(y)
+        return y
+
+    def fused(y):
+        y = F.pad(y, (0, spare), value=5.0)
+        for layer, packed in zip(layers, pack_layers(layers)):
+            hidden = layer.mlp.fc1.out_features
+            y = triton_swin_layer(y, packed, dim, hidden, window, layer.shift)
+        assert (y[..., dim:] == 5).all()
+        return y[..., :dim]
+
+    inputs = [x, *layers.parameters()]
+    expected, output = chapter(x), fused(x)
+    assert distance(output, expected) < TOLERANCE
+    for ours, reference in zip(
+        torch.autograd.grad(output, inputs, grad),
+        torch.autograd.grad(expected, inputs, grad),
+    ):
+        assert distance(ours, reference) < TOLERANCE
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_gradients_of_the_norm_are_what_a_compiler_expects(dtype):
+    grad, x, weight = torch.randn(3, 12), torch.randn(3, 12), torch.ones(12)
+    inputs = grad, x.half(), weight.to(dtype)
+    torch.library.opcheck(torch.ops.swinir_lite.layer_norm_backward.default, inputs)
+
+
+def test_a_network_of_fused_layers_compiles_into_one_graph():
+    config = SwinIRConfig(dim=12, depths=(2,), num_heads=(2,), window_size=4)
+    model = noisy(SwinIR(config))
+    network = fast(model, attention="triton", dtype=torch.float16)
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    image, parameters = torch.rand(1, 3, 7, 9), list(model.parameters())
+    results = []
+    for run in (compiled, network):
+        output = run(image)
+        results.append(torch.autograd.grad(output.float().sum(), parameters))
+    for ours, reference in zip(*results):
+        assert distance(ours, reference) < 1e-3
+
+
+@pytest.mark.parametrize("spare", [0, 4])
+def test_norm_equals_that_of_pytorch(spare):
+    x, weight, bias = torch.randn(3, 5, 60), torch.randn(60), torch.randn(60)
+    grad = torch.randn_like(x)
+
+    def norm(x, weight, bias):
+        x = F.pad(x, (0, spare), value=5.0)
+        y = triton_layer_norm(x, weight, bias, torch.float32)
+        assert (y[..., 60:] == 5).all()
+        return y[..., :60]
+
+    ours = outputs_and_gradients(norm, (x, weight, bias), grad)
+    reference = outputs_and_gradients(
+        lambda *t: F.layer_norm(t[0], (60,), *t[1:]), (x, weight, bias), grad
+    )
+    for a, b in zip(ours, reference):
+        assert distance(a, b) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dim": 66, "num_heads": (3,), "window_size": 7, "img_range": 255.0}
+        | {"upsampler": "none", "scale": 1, "in_channels": 1},
+        {"upsampler": "pixelshuffle", "scale": 3},
+        {"upsampler": "nearest+conv", "scale": 4, "resi_connection": "3conv"},
+        {"upsampler": "pixelshuffledirect", "scale": 2},
+    ],
+)
+def test_packed_inference_equals_the_model(changes):
+    config = {"dim": 12, "depths": (2,), "num_heads": (2,), "window_size": 4}
+    model = noisy(SwinIR(SwinIRConfig(**{**config, **changes}))).eval()
+    image = torch.rand(1, model.config.in_channels, 4, 5)
+    with torch.no_grad():
+        expected = model(image)
+        height, width = expected.shape[-2:]
+        restored = CudaInference(model, torch.float32)(image)
+    assert distance(restored[..., :height, :width], expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("dim", [12, 66])
+def test_packed_inference_in_half_precision_is_off_by_its_rounding(dim):
+    config = SwinIRConfig(dim=dim, depths=(2,), num_heads=(2,), window_size=4)
+    model = noisy(SwinIR(config)).eval()
+    black = torch.zeros(1, 3, 8, 4)
+    for image in (torch.rand_like(black), black, black + 1):
+        with torch.no_grad():
+            restored = CudaInference(model, torch.float16)(image)
+            assert distance(restored, model(image)) < 2e-3
+
+
+@pytest.mark.parametrize("mean", [0.0, 3.0])
+def test_norm_inside_the_projection_holds_for_features_far_from_zero(mean):
+    config = SwinIRConfig(dim=24, depths=(2,), num_heads=(2,), window_size=4)
+    layer = noisy(SwinIR(config)).blocks[0].layers[1]
+    x = (mean + torch.randn(1, 8, 12, 24)).half()
+    with torch.no_grad():
+        packed = pack_layer(layer, torch.float16)
+        inverse = inverse_deviation(x, 24)
+        y, inverse = swin_layer(x, inverse, packed, 24, 4, layer.shift)
+        expected = layer.double()(x.double())
+    change = expected - x.double()
+    assert distance(y.double() - x.double(), change) < 5e-3
+    deviation = expected.var(-1, unbiased=False).add(1e-5).sqrt()
+    assert distance(inverse, 1 / deviation) < 1e-3
+
+
+@triton.jit
+def gelu_kernel(x, y, SIZE: tl.constexpr):
+    at = tl.arange(0, SIZE)
+    tl.store(y + at, gelu(tl.load(x + at), tl.float16))
+
+
+def test_gelu_of_half_precision_is_a_polynomial_within_a_step_of_it():
+    x = torch.linspace(-12, 12, 4096)
+    y = torch.empty_like(x)
+    gelu_kernel[(1,)](x, y, SIZE=4096)
+    assert (y - F.gelu(x)).abs().max() < 2.1e-4
+
+
+def test_packed_inference_notices_new_weights():
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model = SwinIR(config).eval()
+    inference, image = CudaInference(model, torch.float32), torch.rand(1, 3, 2, 2)
+    inference(image)
+    with torch.no_grad():
+        expected = noisy(model)(image)
+        assert distance(inference(image), expected) < TOLERANCE
+
+
+def test_a_recorded_graph_is_dropped_with_its_weights(monkeypatch):
+    def graphed(function, warmup):
+        recorded = []
+
+        def replay(x):
+            recorded.append(function(x) if not recorded else recorded[0])
+            return recorded[0]
+
+        return replay
+
+    monkeypatch.setattr("swinir_lite.speed.cuda.Graphed", graphed)
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model, image = SwinIR(config).eval(), torch.rand(1, 3, 2, 2)
+    inference = CudaInference(model, torch.float32)
+    for _ in range(2):
+        for _ in range(3):
+            with torch.no_grad():
+                assert distance(inference(image), model(image)) < TOLERANCE
+        noisy(model)
+
+
+class Kept:
+    """What a recorded graph does with its input, on any device."""
+
+    def __init__(self, function, warmup):
+        self.function, self.image = function, None
+        self.device = Kept.device
+
+    def __call__(self, x):
+        if self.image is None:
+            self.image = x.clone()
+        return self.function(self.image.copy_(x))
+
+
+def test_a_graph_recorded_in_inference_mode_serves_outside_of_it(monkeypatch):
+    monkeypatch.setattr(Kept, "device", None, raising=False)
+    monkeypatch.setattr("swinir_lite.speed.cuda.Graphed", Kept)
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model = noisy(SwinIR(config)).eval()
+    inference = CudaInference(model, torch.float32)
+    with torch.inference_mode():
+        for _ in range(2):
+            inference(torch.rand(1, 3, 2, 2))
+    image = torch.rand(1, 3, 2, 2)
+    restored = inference(image)
+    assert distance(restored, model(image)) < TOLERANCE
+    assert not restored.requires_grad
+    assert not restored.is_inference()
+
+
+def test_a_graph_is_recorded_on_the_device_of_the_image(monkeypatch):
+    class On:  # the current device, which another call may have set
+        def __init__(self, x):
+            self.device = x.device
+
+        def __enter__(self):
+            monkeypatch.setattr(Kept, "device", self.device, raising=False)
+
+        def __exit__(self, *error):
+            monkeypatch.setattr(Kept, "device", None)
+
+    monkeypatch.setattr(Kept, "device", None, raising=False)
+    monkeypatch.setattr("swinir_lite.speed.cuda.Graphed", Kept)
+    monkeypatch.setattr("swinir_lite.speed.cuda.torch.cuda.device_of", On)
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    inference = CudaInference(SwinIR(config).eval(), torch.float32)
+    monkeypatch.setattr(inference, "forward", lambda x: x)
+    image = torch.rand(1, 3, 2, 2)
+    for _ in range(2):
+        inference(image)
+    assert [graph.device for graph in inference.graphs.values()] == [image.device]
+
+
+def test_a_model_made_in_inference_mode_restores_images():
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    with torch.inference_mode():
+        model, image = noisy(SwinIR(config)).eval(), torch.rand(1, 3, 2, 2)
+        expected = model(image)
+        inference = CudaInference(model, torch.float32)
+        assert distance(inference(image), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("outputs", [3, 12])
+def test_last_convolution_equals_that_of_pytorch(outputs):
+    convolution = torch.nn.Conv2d(72, outputs, 3, padding=1).requires_grad_(False)
+    x = torch.randn(2, 3, 130, 72)  # more than a tile wide
+    packed = convolution_kernels.pack_convolution(convolution, torch.float32)
+    expected = convolution(x.permute(0, 3, 1, 2))
+    assert distance(convolution_kernels.convolution(x, packed), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("kernel", ["convolution_kernel", "shuffle_kernel"])
+def test_only_the_first_axis_of_a_launch_grows_with_the_rows(kernel, monkeypatch):
+    grids = []
+
+    class Noted:
+        def __getitem__(self, grid):
+            grids.append(grid)
+            return lambda *args, **options: None
+
+    monkeypatch.setattr(convolution_kernels, kernel, Noted())
+    x = torch.zeros(1, 70_000, 1, 64)  # CUDA takes 65,535 on the other axes
+    if kernel == "shuffle_kernel":
+        convolution_kernels.pixel_shuffle(x, torch.zeros(64), 2)
+    else:
+        convolution = torch.nn.Conv2d(64, 3, 3).requires_grad_(False)
+        packed = convolution_kernels.pack_convolution(convolution, torch.float32)
+        convolution_kernels.convolution(x, packed)
+    assert grids[0][0] >= 70_000
+    assert max(grids[0][1:]) == 1
+
+
+@pytest.mark.parametrize(("kib", "tile"), [(227, 128), (163, 128), (99, 64)])
+def test_backward_tiles_fit_into_the_memory_of_a_processor(kib, tile, monkeypatch):
+    monkeypatch.setattr(
+        "swinir_lite.speed.kernels.training_layer.shared_memory", lambda x: 1024 * kib
+    )
+    assert tail_backward_launch(SimpleNamespace(is_cuda=True)).tile == tile
+
+
+def test_gradients_do_not_depend_on_the_tile(monkeypatch):
+    config = SwinIRConfig(dim=12, depths=(1,), num_heads=(2,), window_size=4)
+    layers = noisy(SwinIR(config)).blocks[0].layers
+    x, grad = torch.randn(1, 8, 20, 12, requires_grad=True), torch.randn(1, 8, 20, 12)
+    results = []
+    for launch in (TAIL_BACKWARD, SMALL_TAIL_BACKWARD):
+        monkeypatch.setattr(
+            "swinir_lite.speed.kernels.training_layer.TAIL_BACKWARD", launch
+        )
+        y = triton_swin_layer(x, *pack_layers(layers), 12, 24, 4, 0)
+        results.append(torch.autograd.grad(y, [x, *layers.parameters()], grad))
+    for ours, reference in zip(*results):
+        assert distance(ours, reference) < TOLERANCE
+
+
+def test_a_graph_serves_images_of_one_type(monkeypatch):
+    recorded = []
+
+    def graphed(function, warmup):
+        def replay(x):
+            assert x.dtype == dtype  # as a recorded graph is bound to its inputs
+            return function(x)
+
+        dtype = image.dtype
+        recorded.append(dtype)
+        return replay
+
+    monkeypatch.setattr("swinir_lite.speed.cuda.Graphed", graphed)
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    inference = CudaInference(SwinIR(config).eval(), torch.float32)
+    for dtype in (torch.float32, torch.float64, torch.float32):
+        image = torch.rand(1, 3, 2, 2, dtype=dtype)
+        for _ in range(2):
+            inference(image)
+    assert recorded == [torch.float32, torch.float64]
+
+
+def test_network_with_fused_attention_trains_the_model():
+    config = SwinIRConfig(dim=12, depths=(2,), num_heads=(2,), window_size=4)
+    model = noisy(SwinIR(config))
+    image, parameters = torch.rand(1, 3, 7, 9), list(model.parameters())
+    expected = torch.autograd.grad(model(image).square().sum(), parameters)
+    output = fast(model, attention="triton")(image)
+    for ours, reference in zip(
+        torch.autograd.grad(output.square().sum(), parameters), expected
+    ):
+        assert distance(ours, reference) < TOLERANCE
+
+
+@pytest.mark.parametrize("dim", [12, 16])  # with spare channels, and without
+def test_network_of_fused_layers_trains_the_model(dim):
+    config = SwinIRConfig(dim=dim, depths=(2, 2), num_heads=(2, 2), window_size=4)
+    model = noisy(SwinIR(config))
+    image, parameters = torch.rand(1, 3, 7, 9), list(model.parameters())
+    expected = torch.autograd.grad(model(image).square().sum(), parameters)
+    output = fast(model, attention="triton", dtype=torch.float16)(image)
+    gradients = torch.autograd.grad(output.float().square().sum(), parameters)
+    for ours, reference in zip(gradients, expected):
+        assert distance(ours, reference) < 2e-2
+
+
+def test_graphs_of_the_sizes_used_last_are_kept(monkeypatch):
+    monkeypatch.setattr("swinir_lite.speed.cuda.MAX_GRAPHS", 2)
+    monkeypatch.setattr(
+        "swinir_lite.speed.cuda.Graphed", lambda function, warmup: function
+    )
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model = SwinIR(config).eval()
+    inference = CudaInference(model, torch.float32)
+    images = {width: torch.rand(1, 3, 2, width) for width in (2, 4, 6)}
+    for width in (2, 2, 4, 4, 2, 6, 6):  # the second call of a size records it
+        with torch.no_grad():
+            expected = model(images[width])
+        assert distance(inference(images[width]), expected) < TOLERANCE
+    assert [shape[-1] for shape, *_ in inference.graphs] == [2, 6]

@@ -1,0 +1,268 @@
+"""The models that ship: what the manifest says of them holds."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import swinir_lite
+from swinir_lite import VARIANTS, ResidualCNN, SwinIR, SwinIRConfig, to_image, to_tensor
+from swinir_lite import shipped_weights as module
+from swinir_lite.__main__ import main
+from swinir_lite.image_files import read_image
+from swinir_lite.measuring.evaluation import evaluate_on, restore
+from swinir_lite.measuring.test_sets import sample_photographs
+from swinir_lite.shipped_weights import MAX_BYTES, WEIGHTS, shipped_models
+from swinir_lite.trained_models import load_trained, scale_and_channels
+from swinir_lite.training.config import load_config
+from swinir_lite.training.engine import Trainer
+from swinir_lite.training.shipping import ship
+
+SHIPPED = shipped_models()
+FILES = {entry["file"]: name for name, entry in SHIPPED.items()}  # one name each
+
+
+def measure_again(name, test_set, folder):
+    """The manifest's scores on a test set, recomputed from the shipped file."""
+    model, degradation = load_trained(name)
+    claim = SHIPPED[name]["results"][test_set]
+    (scores,) = evaluate_on(model, degradation, [folder]).values()
+    assert scores["channel"] == claim["channel"]
+    assert scores["psnr"] == pytest.approx(claim["psnr"], abs=0.01)
+    assert scores["ssim"] == pytest.approx(claim["ssim"], abs=2e-4)
+
+
+@pytest.mark.parametrize("name", FILES.values())
+def test_shipped_models_score_what_the_manifest_says(name, tmp_path):
+    scale, _ = scale_and_channels(swinir_lite.load_model(name))
+    measure_again(name, "samples", sample_photographs(tmp_path, scale))
+
+
+@pytest.mark.parametrize("name", [n for n in SHIPPED if n.startswith("lightweight_x")])
+def test_shipped_models_score_on_set5_what_the_manifest_says(name, shared):
+    measure_again(name, "Set5", shared / "data/testsets/Set5")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_are_what_the_manifest_says(name):
+    entry = SHIPPED[name]
+    path = WEIGHTS / entry["file"]
+    assert path.stat().st_size == entry["bytes"] <= MAX_BYTES
+    model = swinir_lite.load_model(name)
+    assert not model.training
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+    if isinstance(model, SwinIR):
+        assert model.config == VARIANTS[name]
+        tuples = {
+            k: tuple(v) if isinstance(v, list) else v
+            for k, v in entry["config"].items()
+        }
+        assert model.config == SwinIRConfig(**tuples)
+    training = entry["training"]
+    for key in ("data", "device", "minutes", "iterations", "seed"):
+        assert training[key] is not None
+
+
+def test_pictures_are_restored_from_the_command_line(tmp_path, capsys):
+    folder = sample_photographs(tmp_path, 1)
+    picture = str(folder / "coffee.png")
+    main(["restore", "lightweight_x2", picture, "--to", str(tmp_path / "out")])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out/coffee.png")
+    with Image.open(tmp_path / "out/coffee.png") as image:
+        restored = np.array(image)
+    model, image = swinir_lite.load_model("lightweight_x2"), read_image(picture)
+    expected = to_image(restore(model, to_tensor(image), 2, 8))  # the reading path
+    assert restored.shape == (192, 192, 3)
+    assert np.abs(restored.astype(int) - expected).max() <= 1
+
+    before = (folder / "coffee.png").read_bytes()
+    with pytest.raises(SystemExit, match="would be overwritten"):
+        main(["restore", "lightweight_x2", picture, "--to", str(folder)])
+    assert (folder / "coffee.png").read_bytes() == before
+
+    wrong = tmp_path / "notes.txt"
+    wrong.write_text("no picture")
+    with pytest.raises(SystemExit, match=r"notes\.txt"):
+        main(["restore", "lightweight_x2", picture, str(wrong), "--to", str(wrong)])
+    with pytest.raises(SystemExit, match="same name"):
+        main(["restore", "gray_denoise_25", picture, picture])
+    with pytest.raises(SystemExit, match="no such"):
+        main(["restore", "no_model", picture])
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def fill_disk(self, file, kind):
+        file.write_bytes(b"half")
+        raise OSError("no space left")
+
+    picture = str(sample_photographs(tmp_path, 1) / "coffee.png")
+    monkeypatch.setattr(Image.Image, "save", fill_disk)
+    with pytest.raises(SystemExit, match="no space left"):
+        main(["restore", "gray_jpeg_10", picture, "--to", str(tmp_path / "to")])
+    assert not list((tmp_path / "to").iterdir())
+
+
+def test_using_models_needs_no_package_beyond_the_required_ones(tmp_path):
+    picture = sample_photographs(tmp_path, 1) / "coffee.png"
+    script = """
+import sys
+for package in ("accelerate", "tqdm", "pooch", "tensorboard", "skimage", "matplotlib"):
+    sys.modules[package] = None
+from swinir_lite.__main__ import main
+main(["restore", "lightweight_x2", sys.argv[1], "--to", sys.argv[3]])
+main(["evaluate", "lightweight_x2", sys.argv[2]])
+main(["download"])
+"""
+    folders = [str(picture), str(picture.parent), str(tmp_path / "to")]
+    command = [sys.executable, "-c", script, *folders]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "samples: PSNR" in result.stdout
+    assert (tmp_path / "to/coffee.png").is_file()
+    assert result.returncode == 1
+    needs = 'error: this needs the package pooch: pip install "swinir-lite[train]"'
+    assert result.stderr.strip() == needs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["profile", "--out", "no/x.json"], "argument --out: no such folder: no"),
+        (["evaluate", "m", "Set5", "--json", "no/x"], "--json: no such folder: no"),
+        (["evaluate", "m", "Set5", "--degradation", "jpeg"], "JSON such as .* 'jpeg'"),
+        (["evaluate", "m", "Set5", "--degradation", '{"nme": 1}'], "JSON such as"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_any_work(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_what_a_model_cannot_undo_is_said(tmp_path):
+    jpeg = ["--degradation", '{"name": "jpeg", "quality": 10}']
+    with pytest.raises(SystemExit, match=r"model enlarges by 2: say .* not 'jpeg'"):
+        main(["evaluate", "lightweight_x2", str(tmp_path), *jpeg])
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(SystemExit, match=r"holds no run: there is no .*state\.pt"):
+        main(["ship", str(tmp_path), "name", "Set5", "--data", "photographs"])
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"steps": 1}')
+    for content in (b"damaged", b"junk\n"):  # pickle fails on them in two ways
+        (tmp_path / "state.pt").write_bytes(content)
+        with pytest.raises(SystemExit, match=r"state\.pt is damaged"):
+            main(["evaluate", str(tmp_path), "Set5"])
+        with pytest.raises(SystemExit, match=r"state\.pt cannot be read as weights"):
+            main(["restore", str(tmp_path / "state.pt"), "photo.jpg"])
+
+
+def test_every_file_of_weights_is_in_the_manifest():
+    files = {path.name for path in WEIGHTS.glob("*.safetensors")}
+    assert files == {entry["file"] for entry in SHIPPED.values()}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """run(name, **changes): ship a tiny model of one step to a folder of ours.
+
+    Returns the model, the manifest's new entries and the folder.
+    """
+    weights = tmp_path / "weights"
+    monkeypatch.setattr(module, "WEIGHTS", weights)
+    photos = sample_photographs(tmp_path / "photos")
+
+    def make(name, degradations=None, **changes):
+        config = load_config(
+            {
+                "architecture": {"dim": 8, "depths": [1], "num_heads": [2]},
+                "steps": 1, "patch": 8, "batch": 2, "device": "cpu",
+                "data": str(photos), "cache": str(tmp_path / "cache"), **changes,
+            }
+        )  # fmt: skip
+        trainer = Trainer(config, tmp_path / name)
+        trainer.run()
+        entries = ship(tmp_path / name, name, [], "photographs", degradations)
+        return trainer.ema, entries, weights
+
+    return make
+
+
+def test_a_run_becomes_a_model_that_loads_by_name(run, capsys):
+    model, entries, weights = run("tiny")
+    entry = entries["tiny"]
+    loaded = swinir_lite.load_model("tiny")
+    assert loaded.config == model.config
+    half = model.conv_first.weight.half().float()
+    assert torch.equal(loaded.conv_first.weight, half)
+    assert entry["results"]["samples"]["channel"] == "Y"
+    assert entry["training"]["iterations"] == 1
+    manifest = json.loads((weights / "manifest.json").read_text())
+    assert manifest["tiny"]["sha256"] == module.sha256(weights / "tiny.safetensors")
+    photos = weights.parent / "photos/samples"
+    main(["ship", str(weights.parent / "tiny"), "again", str(photos), "--data", "d"])
+    assert capsys.readouterr().out.endswith("shipped as again\n")
+    assert shipped_models()["again"]["sha256"] == manifest["tiny"]["sha256"]
+    cnn = {"dim": 8, "num_blocks": 1, "scale": 2}
+    model, _, _ = run("cnn", variant="residual_cnn", architecture=cnn)
+    loaded = swinir_lite.load_model("cnn")
+    assert isinstance(loaded, ResidualCNN)
+    half = model.head[0].weight.half().float()
+    assert torch.equal(loaded.head[0].weight, half)
+    assert list(shipped_models()) == ["again", "cnn", "tiny"]
+
+
+def test_a_model_for_a_range_has_a_name_for_each_level_and_one_file(run):
+    noise = {"name": "gaussian_noise"}
+    _, entries, weights = run(
+        "denoise",
+        [{**noise, "sigma": 15}, {**noise, "sigma": 50}],
+        degradation={**noise, "sigma": [0, 50]},
+        architecture={
+            "dim": 8, "depths": [1], "num_heads": [2], "scale": 1, "upsampler": "none",
+        },
+    )  # fmt: skip
+    assert list(entries) == list(shipped_models()) == ["denoise_15", "denoise_50"]
+    assert [path.name for path in weights.glob("*.safetensors")] == [
+        "denoise.safetensors"
+    ]
+    low, high = (load_trained(name) for name in entries)
+    assert low[1] == {**noise, "sigma": 15}
+    assert high[1] == {**noise, "sigma": 50}
+    assert torch.equal(low[0].conv_first.weight, high[0].conv_first.weight)
+    low, high = (entry["results"]["samples"] for entry in entries.values())
+    assert low["psnr"] != high["psnr"]
+    assert high["channel"] == "RGB"
+
+
+def test_altered_missing_and_unknown_weights_are_refused(run):
+    _, _, weights = run("tiny")
+    path = weights / "tiny.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not the file of the manifest"):
+        swinir_lite.load_model("tiny")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="install it again"):
+        swinir_lite.load_model("tiny")
+    with pytest.raises(
+        FileNotFoundError, match="no such file: huge; shipped models: t"
+    ):
+        swinir_lite.load_model("huge")
+
+
+def test_large_weights_do_not_ship(run, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BYTES", 1000)
+    with pytest.raises(
+        ValueError, match=r"tiny\.safetensors has \d+ bytes; at most 1000"
+    ):
+        run("tiny")
+    assert not module.WEIGHTS.exists()
