@@ -1,10 +1,10 @@
 """Files that are there whole or not at all."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 
 @contextmanager
@@ -16,24 +16,19 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     raises they are removed, and what was there stays.
 
     Raises:
-        OSError: that names the folder, if nothing can be written there.
+        OSError: if the folder is not there or nothing can be written in it.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(f".{path.name}.partial", ".", path.parent)
-    partial = Path(name)
+    partial = path.with_name(f".{uuid4().hex}.partial")
     try:
-        os.close(handle)
+        partial.open("xb").close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(f"cannot write in {path.parent}: {reason}") from error
+    try:
         yield partial
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
-        partial.chmod(0o666 & ~current_umask())  # mkstemp's files are private
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def current_umask() -> int:
-    """The permissions that new files go without."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -19,9 +19,14 @@ def test_the_file_appears_when_the_block_ends(tmp_path):
 def test_what_was_there_stays_if_the_block_raises(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), whole_file(path) as partial:
-        partial.write_text("half")
-        raise KeyboardInterrupt
+
+    def write_half():
+        with whole_file(path) as partial:
+            partial.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 
@@ -45,6 +50,6 @@ def test_files_have_the_permissions_of_others(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        with whole_file(tmp_path / "nowhere" / "a.txt"):
-            pass
+    file = whole_file(tmp_path / "nowhere" / "a.txt")
+    with pytest.raises(FileNotFoundError, match="nowhere"), file:
+        pass
