@@ -1,0 +1,28 @@
+"""Whose mistake an error is: the user's, or ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class InputError(ValueError):
+    """What was given cannot be used; the message says what is needed instead.
+
+    Raised where files, options and configurations are checked. The command line
+    prints it as one line and exits with status 2; any other ValueError that reaches
+    it is a mistake of ours and keeps its traceback.
+    """
+
+
+@contextmanager
+def input_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn exceptions of these kinds into `InputError`s with the same message.
+
+    For a block that hands what a user gave to code that cannot raise `InputError`:
+    another library's, or that of the chapters.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except kinds as error:
+        raise InputError(str(error)) from error
