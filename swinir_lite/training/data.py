@@ -19,6 +19,7 @@ import torch
 
 from ..image_files import find_images, image_size, raise_if_any, read_image
 from ..image_restoration import imresize
+from ..whole_files import whole_file
 
 DIV2K_TRAINING = range(1, 801)  # the numbers of DIV2K's images
 DIV2K_VALIDATION = range(801, 901)
@@ -144,28 +145,21 @@ def fill_image(job):
 
 
 def fill_file(path, layout, sources, scale, workers):
-    """Write a (pixels, 3) uint8 file from image files, or from slices of another.
-
-    Complete or absent: it is written under another name and renamed.
-    """
-    partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
-    shape = (layout.pixels, 3)
-    np.lib.format.open_memmap(partial, "w+", np.uint8, shape).flush()
-    sizes = zip(layout.height.tolist(), layout.width.tolist())
-    jobs = [
-        (partial, start, size, source, scale)
-        for start, size, source in zip(layout.start.tolist(), sizes, sources)
-    ]
-    try:
+    """Write a (pixels, 3) uint8 file from image files, or from slices of another."""
+    places = zip(layout.start.tolist(), layout.height.tolist(), layout.width.tolist())
+    with whole_file(path) as partial:
+        shape = (layout.pixels, 3)
+        np.lib.format.open_memmap(partial, "w+", np.uint8, shape).flush()
+        jobs = [
+            (partial, start, (height, width), source, scale)
+            for (start, height, width), source in zip(places, sources)
+        ]
         if workers > 1 and len(jobs) >= 32:
             with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
                 problems = list(pool.map(fill_image, jobs, chunksize=4))
         else:
             problems = [fill_image(job) for job in jobs]
         raise_if_any([p for p in problems if p], "images cannot be decoded")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def stamp(paths, sizes=()):

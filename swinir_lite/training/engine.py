@@ -19,6 +19,7 @@ from ..measuring.evaluation import evaluate, protocol
 from ..speed.cuda_graph import Graphed
 from ..speed.network import fast
 from ..swinir import SwinIR
+from ..whole_files import whole_file
 from .config import as_json
 from .log import TrainingLog
 from .muon import make_optimizers
@@ -107,7 +108,7 @@ class Trainer:
     def average_gradients(self):
         """Data parallelism: every process takes the mean of all gradients."""
         if self.processes > 1:
-            grads = [p.grad for p in self.params]
+            grads = [p.grad for p in self.params if p.grad is not None]
             flat = torch.cat([g.flatten() for g in grads])
             flat = self.accelerator.reduce(flat, "mean")
             parts = flat.split([g.numel() for g in grads])
@@ -159,13 +160,13 @@ class Trainer:
                 self.stop_non_finite(self.step - count + i, loss, norm)
         self.seconds += elapsed
         config = self.config
-        speed = timed * config.batch / elapsed
+        speed = round(timed * config.batch / elapsed, 1)
         if config.minutes:
             left = max(0.0, 60 * config.minutes - self.seconds)
             self.total = self.step + round(left * self.step / self.seconds)
         means = {name: math.fsum(values) / count for name, values in history.items()}
         self.log.write(
-            self.step, "train", **means, lr=self.lr, images_per_second=round(speed, 1),
+            self.step, "train", **means, lr=self.lr, images_per_second=speed,
             seconds=self.seconds, wall_seconds=round(now - self.began, 2),
         )  # fmt: skip
         shown = {"loss": means["loss"], "images_per_second": int(speed)}
@@ -175,9 +176,12 @@ class Trainer:
         batch = name_batch(self.sampler, step, self.processes)
         self.log.write(step, "non-finite", loss=str(loss), norm=str(norm), batch=batch)
         self.log.close()
+        kept = f"{self.state_file} holds the last checkpoint"
+        if not self.state_file.exists():
+            kept = "There is no checkpoint yet"
         raise FloatingPointError(
             f"step {step}: loss {loss}, gradient norm {norm}; stopped. The batch: "
-            f"{', '.join(batch)}. {self.state_file} holds the last checkpoint."
+            f"{', '.join(batch)}. {kept}."
         )
 
     def validate(self):
@@ -219,7 +223,10 @@ class Trainer:
         """Continue or begin the run's files, and say what runs and where."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.main:
-            (self.folder / "config.json").write_text(as_json(self.config))
+            for killed in self.folder.glob(".*.partial"):
+                killed.unlink()
+            with whole_file(self.folder / "config.json") as partial:
+                partial.write_text(as_json(self.config))
         known = self.config.steps or None
         self.log = TrainingLog(self.folder, self.main, self.step, known)
         self.log.write(self.step, "start", **self.description())

@@ -1,10 +1,11 @@
 """What a run leaves behind: a JSON-lines log, TensorBoard, curves (chapter 14)."""
 
 import json
-import os
 from pathlib import Path
 
 from tqdm.auto import tqdm
+
+from ..whole_files import whole_file
 
 
 class TrainingLog:
@@ -21,9 +22,8 @@ class TrainingLog:
             return
         lines = read_log(self.path) if step and self.path.is_file() else []
         kept = [json.dumps(line) + "\n" for line in lines if line["step"] <= step]
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(kept))
-        os.replace(partial, self.path)  # a crash here costs no line
+        with whole_file(self.path) as partial:  # a crash here costs no line
+            partial.write_text("".join(kept))
         self.file = self.path.open("a", buffering=1)
         self.bar = tqdm(total=total, initial=step, unit="step", dynamic_ncols=True)
         try:

@@ -15,14 +15,14 @@ def synchronize(device):
         torch.cuda.synchronize(device)
 
 
-def timed(function, steps, device):
-    """Seconds of a call, averaged over steps that run one behind the other."""
+def seconds_per_call(function, calls, device):
+    """The mean over calls that run one behind the other, as training steps do."""
     synchronize(device)
     start = time.perf_counter()
-    for _ in range(steps):
+    for _ in range(calls):
         function()
     synchronize(device)
-    return (time.perf_counter() - start) / steps
+    return (time.perf_counter() - start) / calls
 
 
 def idle_seconds(events):
@@ -58,12 +58,12 @@ def profile(config, steps=50):
         trainer.total = 10 * steps  # where the schedule stands matters not
         for _ in range(10):
             trainer.train_step()
-        whole = timed(trainer.train_step, steps, trainer.device)
+        whole = seconds_per_call(trainer.train_step, steps, trainer.device)
         result = {**trainer.description(), "batch": config.batch}
         if trainer.device.type == "cuda":
             activities = [torch.profiler.ProfilerActivity.CUDA]
             with torch.profiler.profile(activities=activities) as trace:
-                timed(trainer.train_step, steps, trainer.device)
+                seconds_per_call(trainer.train_step, steps, trainer.device)
             on_gpu = torch.autograd.DeviceType.CUDA
             events = [e for e in trace.events() if e.device_type == on_gpu]
             waiting, idle, span = idle_seconds(events)
@@ -71,6 +71,6 @@ def profile(config, steps=50):
             result["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
         batch = trainer.sampler.batch(0)
         trainer.sampler.batch = lambda step: batch
-        fixed = timed(trainer.train_step, steps, trainer.device)
+        fixed = seconds_per_call(trainer.train_step, steps, trainer.device)
     result |= {"step_ms": 1e3 * whole, "data_ms": 1e3 * (whole - fixed)}
     return result | {"images_per_second": config.batch / whole}

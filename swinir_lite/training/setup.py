@@ -1,6 +1,8 @@
 """What a training run needs before its first step (chapter 14)."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 
 import torch
@@ -39,13 +41,33 @@ def make_accelerator(config):
     return accelerator
 
 
+@contextmanager
+def one_process_first(accelerator: Accelerator) -> Iterator[None]:
+    """A block that one process of every machine goes through before the others.
+
+    Accelerate's own names a GPU to processes on CPUs as well, which fails where
+    there are fewer GPUs than processes.
+    """
+
+    def wait():
+        gpu = accelerator.device.index
+        torch.distributed.barrier(device_ids=None if gpu is None else [gpu])
+
+    alone = accelerator.num_processes == 1
+    if not alone and not accelerator.is_local_main_process:
+        wait()
+    yield
+    if not alone and accelerator.is_local_main_process:
+        wait()
+
+
 def make_sampler(config, accelerator):
     """Check the training set, decode it once, and put it on the device."""
     photos = find_photos(
         config.data, config.scale, config.patch, config.expected_images
     )
     degrade = make_degradation(config.degradation)
-    with accelerator.local_main_process_first():  # the others find the cache built
+    with one_process_first(accelerator):  # the others find the cache built
         cache = PhotoCache(photos, config.cache, config.scale if not degrade else 1)
     return PatchSampler(
         cache,

@@ -1,12 +1,12 @@
 """What a run resumes from: one file, whole, and of the same run (chapter 14)."""
 
 import hashlib
-import os
 from dataclasses import asdict
 
 import torch
 
 from ..checkpoint import UNREADABLE
+from ..whole_files import whole_file
 
 # The fields of TrainConfig that may differ when a run is resumed
 MAY_CHANGE = {"data", "cache", "device", "graph", "initial_weights", "validation",
@@ -28,12 +28,8 @@ def identity(config, cache, processes):
 
 def write_state(path, state):
     """Write all of a file, or on a crash leave the one that was there before."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        torch.save(state, partial)
 
 
 def read_state(path, run, device):

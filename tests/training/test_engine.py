@@ -147,8 +147,10 @@ for kill_at in range(6):
     assert run(folder) == 0
 folder = out + "/saving"
 assert run(folder, 3, while_saving=True) == signal.SIGKILL
-assert os.path.exists(folder + "/state.partial")
+partials = [name for name in os.listdir(folder) if name.endswith(".partial")]
+assert len(partials) == 1
 assert run(folder) == 0
+assert not os.path.exists(f"{folder}/{partials[0]}")
 """
 
 
@@ -227,6 +229,13 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_batch(config, tmp_path):
     assert last["batch"] == batch
 
 
+def test_a_loss_that_diverges_before_the_first_checkpoint_names_none(config, tmp_path):
+    trainer = Trainer(config(lr=1e30, validation={}, checkpoint_every=4), tmp_path)
+    with pytest.raises(FloatingPointError, match="There is no checkpoint yet") as info:
+        trainer.run()
+    assert "state.pt" not in str(info.value)
+
+
 def test_minutes_fit_the_schedule_to_the_time(config, tmp_path, monkeypatch):
     clock = itertools.count(step=0.05)  # every look at it takes a while
     fake = SimpleNamespace(perf_counter=lambda: next(clock), strftime=time.strftime)
@@ -292,8 +301,12 @@ def test_a_crash_while_the_log_is_cut_costs_no_line(config, tmp_path, monkeypatc
     text = log.read_text()
     resumed = Trainer(legs, tmp_path / "run", resume=True)
 
+    replace = os.replace
+
     def crash(source, target):
-        raise KeyboardInterrupt
+        if target == log:
+            raise KeyboardInterrupt
+        replace(source, target)
 
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", crash)
@@ -352,6 +365,23 @@ def test_tensorboard_and_the_progress_bar_show_the_run(config, tmp_path):
     assert int(shown["images_per_second"]) == int(last["images_per_second"])
 
 
+def test_the_bar_and_the_log_round_a_rate_alike(config, tmp_path, monkeypatch):
+    now = [0.0]
+    fake = SimpleNamespace(perf_counter=lambda: now[0], strftime=time.strftime)
+    monkeypatch.setattr("swinir_lite.training.engine.time", fake)
+    trainer = Trainer(config(steps=2, log_every=2, validation={}), tmp_path)
+    step = trainer.train_step
+
+    def step_in_time():
+        now[0] += 2 / 278.96  # seconds, for a batch of 2
+        step()
+
+    trainer.train_step = step_in_time
+    trainer.run()
+    assert read_log(tmp_path / "log.jsonl")[-1]["images_per_second"] == 279.0
+    assert "images_per_second=279" in trainer.log.bar.postfix
+
+
 def test_initial_weights_fit_all_but_the_head(config, tmp_path):
     from swinir_lite import save_model
 
@@ -370,7 +400,19 @@ def test_initial_weights_fit_all_but_the_head(config, tmp_path):
 
 TWO = """
 import sys
+
+import torch
 from swinir_lite.__main__ import main
+from swinir_lite.training.config import load_config
+from swinir_lite.training.engine import Trainer
+
+config = load_config(f"{sys.argv[1]}/two.json")
+frozen = config.make_model()
+frozen.blocks[0].requires_grad_(False)
+before = frozen.blocks[0].state_dict()["conv.weight"].clone()
+trainer = Trainer(config, f"{sys.argv[1]}/frozen", model=frozen)
+trainer.run()
+assert torch.equal(before, trainer.model.blocks[0].conv.weight)
 
 for name in ("two", "bursting"):
     try:
@@ -417,6 +459,8 @@ def test_two_processes_train_as_one_with_both_their_patches(config, tmp_path):
     last = read_log(tmp_path / "bursting/log.jsonl")[-1]
     assert (last["event"], last["step"]) == ("non-finite", 1)
     assert last["batch"] == names[2] + names[3]  # step 1 of both processes
+    frozen = read_log(tmp_path / "frozen/log.jsonl")[-1]
+    assert (frozen["step"], frozen["event"]) == (3, "train")
     with pytest.raises(ValueError, match="processes: 2 -> 1"):
         Trainer(two, tmp_path / "two", resume=True)
 
