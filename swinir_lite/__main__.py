@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 EXTRAS = {  # package -> what of pyproject.toml's optional dependencies brings it
-    "accelerate": "train", "pooch": "train", "tensorboard": "train", "tqdm": "train",
+    "accelerate": "train", "tensorboard": "train", "tqdm": "train",
     "lpips": "lpips", "skimage": "book",
 }  # fmt: skip
 
@@ -67,11 +67,14 @@ def run_restore(options):
 
 
 def run_download(options):
-    from .training.download import download, read_manifest
+    from .training.datasets import read_manifest
 
     if not options.names:
         for name, data_set in read_manifest().items():
             print(f"{name}: {data_set['title']} ({data_set['licence']})")
+        return
+    from .training.download import download
+
     for name in options.names:
         print(download(name, options.to, scales=options.scale))
 

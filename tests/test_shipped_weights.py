@@ -111,20 +111,22 @@ def test_using_models_needs_no_package_beyond_the_required_ones(tmp_path):
     picture = sample_photographs(tmp_path, 1) / "coffee.png"
     script = """
 import sys
-for package in ("accelerate", "tqdm", "pooch", "tensorboard", "skimage", "matplotlib"):
+for package in ("accelerate", "tqdm", "tensorboard", "skimage", "matplotlib"):
     sys.modules[package] = None
 from swinir_lite.__main__ import main
 main(["restore", "lightweight_x2", sys.argv[1], "--to", sys.argv[3]])
 main(["evaluate", "lightweight_x2", sys.argv[2]])
 main(["download"])
+main(["download", "set5"])
 """
     folders = [str(picture), str(picture.parent), str(tmp_path / "to")]
     command = [sys.executable, "-c", script, *folders]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "samples: PSNR" in result.stdout
+    assert "set5: Set5" in result.stdout
     assert (tmp_path / "to/coffee.png").is_file()
     assert result.returncode == 1
-    needs = 'error: this needs the package pooch: pip install "swinir-lite[train]"'
+    needs = 'error: this needs the package tqdm: pip install "swinir-lite[train]"'
     assert result.stderr.strip() == needs
 
 

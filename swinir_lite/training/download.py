@@ -1,72 +1,86 @@
 """Fetch data sets, resumably, and check every byte (chapter 14).
 
-`datasets.json` lists for each data set where it lies, its size and SHA-256,
-its licence and whom to cite.  pooch checks what arrives; what is on disk under
-its final name is complete.
+What is on disk under its final name is complete and has the SHA-256 of the
+manifest.
 """
 
-import json
+import hashlib
+import lzma
+import os
 import shutil
 import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
+from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
-import pooch
 from tqdm.auto import tqdm
 
-MANIFEST = Path(__file__).parent / "datasets.json"
+from ..errors import InputError
+from .datasets import MANIFEST, read_manifest
+
 CHUNK = 1 << 18
+# What `zipfile` raises for bytes, passwords and methods that it cannot unpack
+NOT_UNPACKED = (
+    zipfile.BadZipFile, RuntimeError, zlib.error, lzma.LZMAError, EOFError
+)  # fmt: skip
 
 
-def read_manifest(path=MANIFEST):
-    """name -> {"title", "licence", "citation", "page", "archives" or "files"}."""
-    return json.loads(Path(path).read_text())
+class ResumingDownload:
+    """A file that arrives in parts, each of which begins where the last one broke.
 
-
-class ResumingDownloader:
-    """A downloader for pooch that goes on where a connection broke.
-
-    What has arrived is kept in `<name>.part` beside the target, over retries
-    and over runs of the program.
+    What has arrived is kept in the file `part`, over retries and over runs of the
+    program.
     """
 
-    def __init__(self, part, size, retries=5, wait=1.0):
-        self.part, self.size = Path(part), size
+    def __init__(
+        self, url: str, part: Path, size: int, retries: int = 5, wait: float = 1.0
+    ):
+        self.url, self.part, self.size = url, part, size
         self.retries, self.wait = retries, wait
 
-    def __call__(self, url, output_file, pooch):
+    def run(self) -> None:
+        """Fetch all that is missing.
+
+        Raises:
+            OSError: if it cannot be had; what has arrived is kept.
+            InputError: for more bytes than the size says; nothing is kept.
+        """
         failures = 0
         while self.received < self.size:
             before = self.received
             try:
-                self.fetch(url)
+                self.fetch()
             except (OSError, HTTPException) as error:
                 # What the server refuses for good, and not 408 or 429
                 code = getattr(error, "code", 500)
                 failures = failures + 1 if self.received == before else 1
                 if failures > self.retries or code in (401, 403, 404, 410):
                     raise OSError(
-                        f"{url}: {error or 'the connection broke'}; {self.received} "
-                        f"of {self.size} bytes are kept, run again to go on"
+                        f"{self.url}: {error or 'the connection broke'}; "
+                        f"{self.received} of {self.size} bytes are kept, run again "
+                        "to go on"
                     ) from error
                 time.sleep(self.wait)
         if self.received > self.size:
             got = self.received
             self.part.unlink()
-            raise ValueError(f"{url}: expected {self.size} bytes, got at least {got}")
-        self.part.replace(output_file)
+            raise InputError(
+                f"{self.url}: expected {self.size} bytes, got at least {got}"
+            )
 
     @property
-    def received(self):
+    def received(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def fetch(self, url):
+    def fetch(self) -> None:
         """Ask for what is missing and append it; raises OSError if cut again."""
         start = self.received
-        request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"})
+        headers = {"Range": f"bytes={start}-"}
+        request = urllib.request.Request(self.url, headers=headers)
         with urllib.request.urlopen(request, timeout=30) as response:
             resumed = response.status == 206
             if resumed:
@@ -74,7 +88,7 @@ class ResumingDownloader:
                 if not sent.startswith(f"bytes {start}-"):
                     raise OSError(f"asked for bytes from {start}, got {sent!r}")
             bar = tqdm(
-                desc=Path(url).name, total=self.size, initial=start if resumed else 0,
+                desc=self.part.stem, total=self.size, initial=start if resumed else 0,
                 unit="B", unit_scale=True,
             )  # fmt: skip
             with self.part.open("ab" if resumed else "wb") as file, bar:
@@ -87,7 +101,16 @@ class ResumingDownloader:
             raise OSError("the connection broke")
 
 
-def check_disk(folder, needed):
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file that may be larger than the memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def check_disk(folder: Path, needed: int) -> None:
     """Raise OSError unless the folder's disk has `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -96,32 +119,26 @@ def check_disk(folder, needed):
         )
 
 
-def fetch_file(url, target, size, sha256):
+def fetch_file(url: str, target: Path, size: int, sha256: str) -> None:
     """Download one file unless it is there, verified by size and SHA-256.
 
     Raises:
         OSError: if it cannot be had; what has arrived is kept for the next try.
-        ValueError: for other bytes than expected, of which nothing is kept.
+        InputError: for other bytes than expected, of which nothing is kept.
     """
-    target = Path(target)
+    if target.is_file() and sha256_of(target) == sha256:
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    try:
-        pooch.retrieve(
-            url, f"sha256:{sha256}", target.name, target.parent,
-            downloader=ResumingDownloader(part, size),
-        )  # fmt: skip
-    except ValueError as error:
-        if "hash" not in str(error):
-            raise
-        raise ValueError(
-            f"{url}: the SHA-256 is not {sha256}; nothing was kept"
-        ) from error
-    return target
+    ResumingDownload(url, part, size).run()
+    if sha256_of(part) != sha256:
+        part.unlink()
+        raise InputError(f"{url}: the SHA-256 is not {sha256}; nothing was kept")
+    os.replace(part, target)
 
 
-def check_members(archive, folder):
-    """Raise ValueError for a path that leads out of the archive's own folder."""
+def check_members(archive: zipfile.ZipFile, folder: str) -> None:
+    """Raise InputError for a path that leads out of the archive's own folder."""
     for member in archive.infolist():
         path = PurePosixPath(member.filename)
         inside = path.is_relative_to(folder) or PurePosixPath(folder).is_relative_to(
@@ -129,13 +146,13 @@ def check_members(archive, folder):
         )
         symlink = (member.external_attr >> 16) & 0o170000 == 0o120000
         if ".." in path.parts or "\\" in member.filename or symlink or not inside:
-            raise ValueError(
+            raise InputError(
                 f"{archive.filename} holds the unsafe path {member.filename!r}; "
                 "nothing was extracted"
             )
 
 
-def extract(path, folder, target, images):
+def extract(path: Path, folder: str, target: Path, images: int) -> None:
     """Unpack the one folder that a zip holds to `target`: all of it or nothing.
 
     Args:
@@ -143,9 +160,9 @@ def extract(path, folder, target, images):
         images: how many files it must hold.
 
     Raises:
-        ValueError: for a damaged zip, an unsafe path or another number of files.
+        InputError: for a zip that is damaged, encrypted or packed by a method that
+            Python lacks, an unsafe path or another number of files.
     """
-    target = Path(target)
     staging = target.with_name(f"{target.name}.extracting")
     shutil.rmtree(staging, ignore_errors=True)  # left by a run that was killed
     try:
@@ -154,20 +171,20 @@ def extract(path, folder, target, images):
             size = sum(member.file_size for member in archive.infolist())
             target.parent.mkdir(parents=True, exist_ok=True)
             check_disk(target.parent, size)
-            for member in tqdm(archive.infolist(), desc=f"unpacking {Path(path).name}"):
+            for member in tqdm(archive.infolist(), desc=f"unpacking {path.name}"):
                 archive.extract(member, staging)
         found = sum(p.is_file() for p in (staging / folder).glob("*"))
         if found != images:
-            raise ValueError(f"{path} holds {found} images where {images} are expected")
+            raise InputError(f"{path} holds {found} images where {images} are expected")
         (staging / folder).rename(target)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    except NOT_UNPACKED as error:
+        raise InputError(f"{path} cannot be unpacked: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def fetch_archive(entry, to):
-    """Download and unpack one zip unless its folder is there."""
+def fetch_archive(entry: dict, to: str | Path) -> None:
+    """Download and unpack one zip of the manifest unless its folder is there."""
     target = Path(to) / entry["folder"]
     if target.is_dir():
         return
@@ -183,7 +200,12 @@ def fetch_archive(entry, to):
     path.unlink()
 
 
-def download(name, to="data", scales=(2,), manifest=MANIFEST):
+def download(
+    name: str,
+    to: str | Path = "data",
+    scales: Iterable[int] = (2,),
+    manifest: str | Path = MANIFEST,
+) -> str:
     """Download a data set, verify it and unpack it; does nothing if it is there.
 
     Args:
@@ -195,18 +217,18 @@ def download(name, to="data", scales=(2,), manifest=MANIFEST):
         What it is, its licence and whom to cite, in words.
 
     Raises:
-        ValueError: for a name or scale that is not in the manifest, and for bytes
+        InputError: for a name or scale that is not in the manifest, and for bytes
             that are not the expected ones.
         OSError: as `fetch_file`, and if the disk has too little space.
     """
     data_sets = read_manifest(manifest)
     if name not in data_sets:
-        raise ValueError(f"no data set {name!r}; there are {', '.join(data_sets)}")
+        raise InputError(f"no data set {name!r}; there are {', '.join(data_sets)}")
     data_set = data_sets[name]
     archives = data_set.get("archives", [])
     known = {entry["scale"] for entry in archives if "scale" in entry}
     if archives and (unknown := sorted({*scales} - known)):
-        raise ValueError(f"{name} has no scales {unknown}; it has {sorted(known)}")
+        raise InputError(f"{name} has no scales {unknown}; it has {sorted(known)}")
     for entry in archives:
         if entry.get("scale") in (None, *scales):
             fetch_archive(entry, to)

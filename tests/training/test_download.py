@@ -3,6 +3,9 @@
 import hashlib
 import io
 import json
+import signal
+import subprocess
+import sys
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from swinir_lite.errors import InputError
 from swinir_lite.training import download as module
-from swinir_lite.training.download import ResumingDownloader, download, read_manifest
+from swinir_lite.training.datasets import read_manifest
+from swinir_lite.training.download import ResumingDownload, download, extract
 
 
 def png(seed):
@@ -137,9 +142,9 @@ def test_resumes_after_cut_connections(server, manifest, tmp_path, ranges):
 
 def test_what_arrived_is_kept_for_the_next_run(server, manifest, tmp_path, monkeypatch):
     server.cuts = 1
-    original = ResumingDownloader.__init__
+    original = ResumingDownload.__init__
     monkeypatch.setattr(
-        ResumingDownloader, "__init__", lambda s, p, n: original(s, p, n, retries=0)
+        ResumingDownload, "__init__", lambda *args: original(*args, retries=0)
     )
     with pytest.raises(OSError, match=r"of \d+ bytes are kept, run again to go on"):
         download("div2k", tmp_path / "data", manifest=manifest())
@@ -199,6 +204,41 @@ def test_missing_file_stops_at_once(server, manifest, tmp_path):
     with pytest.raises(OSError, match="404"):
         download("div2k", tmp_path / "data", (4,), manifest=manifest(images=3))
     assert server.starts == [0]  # HR came, X4 is not there: no second try
+
+
+KILLED = """
+import os, signal, sys
+from swinir_lite.training.download import ResumingDownload, download
+
+ResumingDownload.fetch = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+download("div2k", sys.argv[1], manifest=sys.argv[2])
+"""
+
+
+def test_killed_before_a_byte_arrived_leaves_no_file(server, manifest, tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "data"), str(manifest())]
+    killed = subprocess.run(command, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "message"),
+    [
+        (6, b"\x01\x00", "is encrypted"),  # the flags of the member
+        (8, b"\x63\x00", "compression method is not supported"),
+        (14, b"\x00\x00", "Bad CRC-32"),
+    ],
+)
+def test_zips_that_cannot_be_unpacked_are_named(tmp_path, offset, value, message):
+    content = bytearray(make_zip({"photos/0001.png": png(1)}))
+    for start in (offset, content.index(b"PK\x01\x02") + offset + 2):
+        content[start : start + 2] = value  # in the member and in the directory
+    path = tmp_path / "photos.zip"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"photos.zip cannot be unpacked: .*{message}"):
+        extract(path, "photos", tmp_path / "photos", 1)
+    assert files_in(tmp_path) == ["photos.zip"]
 
 
 def test_unknown_data_set():
