@@ -275,7 +275,7 @@ def lpips_network():
     try:
         from lpips import LPIPS
     except ModuleNotFoundError as error:
-        needed = 'LPIPS needs the package lpips: pip install "swinir-lite[lpips]"'
+        needed = "LPIPS needs the package lpips: pip install lpips"
         raise ModuleNotFoundError(needed, name="lpips") from error
     return LPIPS(net="alex", verbose=False).eval()
 

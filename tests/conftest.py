@@ -6,6 +6,8 @@ import hypothesis
 import pytest
 import torch
 
+from swinir_lite.__main__ import main
+
 hypothesis.settings.register_profile(
     "book", deadline=None, max_examples=25, derandomize=True
 )
@@ -28,6 +30,23 @@ def shared():
     if not (SHARED / "golden").is_dir():
         pytest.skip("needs the test sets in ../shared, which are not here")
     return SHARED
+
+
+@pytest.fixture
+def refused(capsys):
+    """refused(*arguments): what the command line says when it refuses them.
+
+    It ends with status 2, as it does for what the user can mend.
+    """
+
+    def call(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        assert stopped.value.code == 2
+        return capsys.readouterr().err
+
+    return call
 
 
 @pytest.fixture(scope="session")

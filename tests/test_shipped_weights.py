@@ -68,7 +68,7 @@ def test_shipped_models_are_what_the_manifest_says(name):
         assert training[key] is not None
 
 
-def test_pictures_are_restored_from_the_command_line(tmp_path, capsys):
+def test_pictures_are_restored_from_the_command_line(tmp_path, capsys, refused):
     folder = sample_photographs(tmp_path, 1)
     picture = str(folder / "coffee.png")
     main(["restore", "lightweight_x2", picture, "--to", str(tmp_path / "out")])
@@ -81,29 +81,28 @@ def test_pictures_are_restored_from_the_command_line(tmp_path, capsys):
     assert np.abs(restored.astype(int) - expected).max() <= 1
 
     before = (folder / "coffee.png").read_bytes()
-    with pytest.raises(SystemExit, match="would be overwritten"):
-        main(["restore", "lightweight_x2", picture, "--to", str(folder)])
+    said = refused("restore", "lightweight_x2", picture, "--to", folder)
+    assert "would be overwritten" in said
     assert (folder / "coffee.png").read_bytes() == before
 
     wrong = tmp_path / "notes.txt"
     wrong.write_text("no picture")
-    with pytest.raises(SystemExit, match=r"notes\.txt"):
-        main(["restore", "lightweight_x2", picture, str(wrong), "--to", str(wrong)])
-    with pytest.raises(SystemExit, match="same name"):
-        main(["restore", "gray_denoise_25", picture, picture])
-    with pytest.raises(SystemExit, match="no such"):
-        main(["restore", "no_model", picture])
+    assert "notes.txt" in refused(
+        "restore", "lightweight_x2", picture, wrong, "--to", wrong
+    )
+    assert "same name" in refused("restore", "gray_denoise_25", picture, picture)
+    assert "no such" in refused("restore", "no_model", picture)
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch, refused):
     def fill_disk(self, file, kind):
         file.write_bytes(b"half")
         raise OSError("no space left")
 
     picture = str(sample_photographs(tmp_path, 1) / "coffee.png")
     monkeypatch.setattr(Image.Image, "save", fill_disk)
-    with pytest.raises(SystemExit, match="no space left"):
-        main(["restore", "gray_jpeg_10", picture, "--to", str(tmp_path / "to")])
+    said = refused("restore", "gray_jpeg_10", picture, "--to", tmp_path / "to")
+    assert "no space left" in said
     assert not list((tmp_path / "to").iterdir())
 
 
@@ -117,53 +116,33 @@ from swinir_lite.__main__ import main
 main(["restore", "lightweight_x2", sys.argv[1], "--to", sys.argv[3]])
 main(["evaluate", "lightweight_x2", sys.argv[2]])
 main(["download"])
-main(["download", "set5"])
 """
     folders = [str(picture), str(picture.parent), str(tmp_path / "to")]
     command = [sys.executable, "-c", script, *folders]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "samples: PSNR" in result.stdout
     assert "set5: Set5" in result.stdout
     assert (tmp_path / "to/coffee.png").is_file()
-    assert result.returncode == 1
-    needs = 'error: this needs the package tqdm: pip install "swinir-lite[train]"'
-    assert result.stderr.strip() == needs
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["profile", "--out", "no/x.json"], "argument --out: no such folder: no"),
-        (["evaluate", "m", "Set5", "--json", "no/x"], "--json: no such folder: no"),
-        (["evaluate", "m", "Set5", "--degradation", "jpeg"], "JSON such as .* 'jpeg'"),
-        (["evaluate", "m", "Set5", "--degradation", '{"nme": 1}'], "JSON such as"),
-    ],
-)
-def test_wrong_arguments_are_refused_before_any_work(arguments, message, capsys):
-    with pytest.raises(SystemExit):
-        main(arguments)
-    assert re.search(message, capsys.readouterr().err)
-
-
-def test_what_a_model_cannot_undo_is_said(tmp_path):
+def test_what_a_model_cannot_undo_is_said(tmp_path, refused):
     jpeg = ["--degradation", '{"name": "jpeg", "quality": 10}']
-    with pytest.raises(SystemExit, match=r"model enlarges by 2: say .* not 'jpeg'"):
-        main(["evaluate", "lightweight_x2", str(tmp_path), *jpeg])
+    said = refused("evaluate", "lightweight_x2", tmp_path, *jpeg)
+    assert re.search("model enlarges by 2: say .* not 'jpeg'", said)
 
 
-def test_a_folder_without_a_run_is_named(tmp_path):
-    with pytest.raises(SystemExit, match=r"holds no run: there is no .*state\.pt"):
-        main(["ship", str(tmp_path), "name", "Set5", "--data", "photographs"])
+def test_a_folder_without_a_run_is_named(tmp_path, refused):
+    said = refused("ship", tmp_path, "name", "Set5", "--data", "photographs")
+    assert re.search(r"holds no run: there is no .*state\.pt", said)
 
 
-def test_a_damaged_state_is_named(tmp_path):
+def test_a_damaged_state_is_named(tmp_path, refused):
     (tmp_path / "config.json").write_text('{"steps": 1}')
     for content in (b"damaged", b"junk\n"):  # pickle fails on them in two ways
         (tmp_path / "state.pt").write_bytes(content)
-        with pytest.raises(SystemExit, match=r"state\.pt is damaged"):
-            main(["evaluate", str(tmp_path), "Set5"])
-        with pytest.raises(SystemExit, match=r"state\.pt cannot be read as weights"):
-            main(["restore", str(tmp_path / "state.pt"), "photo.jpg"])
+        assert "state.pt is damaged" in refused("evaluate", tmp_path, "Set5")
+        said = refused("restore", tmp_path / "state.pt", "photo.jpg")
+        assert "state.pt cannot be read as weights" in said
 
 
 def test_every_file_of_weights_is_in_the_manifest():

@@ -1,0 +1,77 @@
+"""What the sub-commands share: how they are added, and their kinds of arguments.
+
+Each room has a module `command` that adds its own.
+"""
+
+import json
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    RawDescriptionHelpFormatter,
+)
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
+
+from .errors import InputError
+from .tasks import METRICS
+
+
+def add_command(
+    commands: Any, name: str, call: Callable, about: str, examples: str
+) -> ArgumentParser:
+    """Add a sub-command and return its parser, for its arguments.
+
+    Args:
+        commands: what `ArgumentParser.add_subparsers` returns.
+        call: function of the parsed options; returns the exit status, None for 0.
+        about: one line for the list of commands.
+        examples: command lines with what each does, shown by --help.
+    """
+    shown = indent(dedent(examples).strip(), "  ")
+    parser = commands.add_parser(
+        name,
+        help=about,
+        description=about[0].upper() + about[1:] + ".",
+        epilog=f"examples:\n{shown}",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(call=call)
+    return parser
+
+
+def degradation(text: str) -> dict[str, Any]:
+    """The argument of --degradation as a dict."""
+    try:
+        options = json.loads(text)
+    except json.JSONDecodeError:
+        options = None
+    if not isinstance(options, dict) or "name" not in options:
+        example = '{"name": "jpeg", "quality": 10}'
+        raise ArgumentTypeError(f"need JSON such as {example}, got {text!r}")
+    return options
+
+
+def output_file(text: str) -> Path:
+    """The path of a file to write, in a folder that exists."""
+    if not Path(text).parent.is_dir():
+        raise ArgumentTypeError(f"no such folder: {Path(text).parent}")
+    return Path(text)
+
+
+def add_measuring_arguments(parser: ArgumentParser) -> None:
+    """Add what is to be undone, and by what else than PSNR and SSIM to measure."""
+    parser.add_argument(
+        "--degradation", nargs="+", type=degradation, metavar="JSON",
+        help="what to undo, if not the training's: "
+        """'{"name": "gaussian_noise", "sigma": 25}'""",
+    )  # fmt: skip
+    parser.add_argument("--metrics", nargs="+", default=[], help="more, such as psnr_b")
+
+
+def chosen_metrics(names: list[str]) -> dict[str, Callable]:
+    """The functions of the metrics with these names; InputError for unknown ones."""
+    if unknown := sorted(set(names) - METRICS.keys()):
+        raise InputError(f"no metrics {unknown}; there are {list(METRICS)}")
+    return {name: METRICS[name] for name in names}

@@ -1,0 +1,167 @@
+"""The command line as a whole: its help, its errors, its exit status."""
+
+import io
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import swinir_lite
+from swinir_lite import __main__ as command_line
+from swinir_lite.__main__ import main, read_arguments
+from swinir_lite.errors import InputError
+
+COMMANDS = {"download", "evaluate", "prepare", "profile", "restore", "ship", "train"}
+
+
+@pytest.fixture
+def run_with(monkeypatch):
+    """run_with(call): run a command line whose command is the function `call`."""
+
+    def run(call):
+        options = type("Options", (), {"call": staticmethod(lambda options: call())})
+        monkeypatch.setattr(command_line, "read_arguments", lambda arguments: options)
+        main([])
+
+    return run
+
+
+def failing(error):
+    def call():
+        raise error
+
+    return call
+
+
+def output_of(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments])
+    assert stopped.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_lists_every_command(capsys):
+    listed = re.findall(r"^    (\w+) ", output_of(capsys, "--help"), re.MULTILINE)
+    assert set(listed) == COMMANDS
+    assert len(listed) == len(COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_examples_in_a_command_s_help_are_understood(command, capsys):
+    shown = output_of(capsys, command, "--help").partition("examples:\n")[2]
+    examples = re.findall(
+        r"^  (?:swinir-lite|accelerate launch -m swinir_lite) (.*?)(?:   .*)?$",
+        shown.replace("\\\n", " "),
+        re.MULTILINE,
+    )
+    assert examples
+    for example in examples:
+        assert example.split()[0] == command
+        read_arguments(shlex.split(example))
+
+
+def test_the_version_is_the_package_s(capsys):
+    assert output_of(capsys, "--version").strip() == swinir_lite.__version__
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (InputError("lr must be positive, got -1"), "lr must be positive, got -1"),
+        (PermissionError(13, "Permission denied", "out"), "Permission denied: 'out'"),
+        (FloatingPointError("the loss is nan"), "the loss is nan"),
+        (MemoryError(), "not enough memory"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "not enough memory"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_status_2(
+    run_with, capsys, error, message
+):
+    with pytest.raises(SystemExit) as stopped:
+        run_with(failing(error))
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_memory_that_a_cpu_lacks_is_one_line(run_with, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_with(lambda: torch.empty(2**58))
+    assert stopped.value.code == 2
+    assert "not enough memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 cannot be multiplied"),
+        TypeError("got NoneType"),
+        KeyError("head"),
+        ModuleNotFoundError("No module named 'swinir_light'", name="swinir_light"),
+    ],
+)
+def test_a_mistake_of_ours_keeps_its_traceback(run_with, error):
+    with pytest.raises(type(error)) as raised:
+        run_with(failing(error))
+    assert raised.value is error
+
+
+@pytest.mark.parametrize(("status", "code"), [(None, None), (0, None), (1, 1)])
+def test_a_command_says_how_much_of_its_work_it_did(run_with, status, code):
+    ended = None
+    try:
+        run_with(lambda: status)
+    except SystemExit as stopped:
+        ended = stopped.code
+    assert ended == code
+
+
+def test_an_interrupted_command_ends_without_a_traceback(run_with, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_with(failing(KeyboardInterrupt()))
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_a_package_that_is_missing_is_named_with_a_command_that_brings_it(
+    run_with, capsys
+):
+    with pytest.raises(SystemExit) as stopped:
+        run_with(failing(ModuleNotFoundError("no accelerate", name="accelerate.utils")))
+    assert stopped.value.code == 2
+    address = "https://github.com/swinir-from-scratch/swinir-from-scratch"
+    assert capsys.readouterr().err == (
+        "error: this needs the package accelerate: "
+        f'pip install "swinir-lite[train] @ git+{address}"\n'
+    )
+
+
+def test_names_that_the_terminal_cannot_show_stop_nothing(run_with, monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    run_with(lambda: print("Straße.png"))
+    assert terminal.buffer.getvalue() == b"Stra\\xdfe.png\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["profile", "--out", "no/x.json"], "argument --out: no such folder: no"),
+        (["evaluate", "m", "Set5", "--json", "no/x"], "--json: no such folder: no"),
+        (["evaluate", "m", "Set5", "--degradation", "jpeg"], "JSON such as .* 'jpeg'"),
+        (["evaluate", "m", "Set5", "--degradation", '{"nme": 1}'], "JSON such as"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_any_work(refused, arguments, message):
+    assert re.search(message, refused(*arguments))
+
+
+def test_both_ways_to_call_it_are_one():
+    command = [sys.executable, "-m", "swinir_lite", "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == swinir_lite.__version__
