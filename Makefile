@@ -9,7 +9,7 @@ run := $(VENV)/bin/python -m
 installed := $(VENV)/.installed
 site := _build/html/index.html
 sources := $(CHAPTERS) $(wildcard *.md chapters/images/*) \
-	_config.yml _toc.yml references.bib $(wildcard _static/*)
+	_config.yml _toc.yml references.bib $(wildcard _static/* chapters/*.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -41,8 +41,10 @@ notebooks: $(installed) ## execute every chapter and compare its outputs with th
 chapters: $(installed) ## execute chapters anew, in place, and note their run times
 	$(VENV)/bin/python chapters/execute.py $(CHAPTERS)
 
-front-page: $(installed) ## draw the front page's figures and write its table again
+front-page: $(installed) ## write again what pages share: figures, chapters' heads, tables
 	$(VENV)/bin/python chapters/images/architecture.py
+	$(VENV)/bin/python chapters/images/here.py
+	$(VENV)/bin/python chapters/heads.py
 	$(VENV)/bin/python chapters/images/before_after.py
 	$(VENV)/bin/python chapters/contents.py
 

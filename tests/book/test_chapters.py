@@ -3,26 +3,74 @@
 import json
 import re
 import statistics
+import sys
 
 import nbformat
 import pytest
-import yaml
+
+import swinir_lite
 
 from .notebooks import CHAPTERS, ROOT, read_cells, tags
 
-ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
-BADGE = (
-    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-    "(https://colab.research.google.com/github/{}/blob/main/chapters/{})"
-)
-SETUP = f"""\
-# On Colab this installs the book's package and keeps Colab's torch; elsewhere it \
-does nothing
-import importlib.util
+sys.path.insert(0, str(ROOT / "chapters"))
+import heads
 
-if importlib.util.find_spec("swinir_lite") is None:
-    %pip install -q "swinir-lite[book] @ git+{ADDRESS}"
-"""
+LIMITS = {"cells": 95, "lines of code on show": 320, "words": 2900}
+# chapters that are still too long or have figures without captions, with what they
+# have today: a line may only shrink, and goes when its chapter is within the limits
+UNFINISHED = {
+    "01_image_restoration": {
+        "cells": 117,
+        "lines of code on show": 341,
+        "words": 3181,
+        "figures without their caption": 9,
+    },
+    "02_convolutional_baseline": {"figures without their caption": 8},
+    "03_window_partition": {"figures without their caption": 6},
+    "04_relative_position_attention": {"figures without their caption": 6},
+    "05_shifted_windows": {"figures without their caption": 10},
+    "06_swin_transformer_layer": {"figures without their caption": 6},
+    "07_residual_swin_transformer_block": {"figures without their caption": 6},
+    "08_swinir": {
+        "cells": 105,
+        "lines of code on show": 393,
+        "figures without their caption": 6,
+    },
+    "09_losses": {
+        "cells": 109,
+        "lines of code on show": 357,
+        "words": 3162,
+        "figures without their caption": 12,
+    },
+    "10_denoising_and_jpeg": {
+        "cells": 138,
+        "lines of code on show": 419,
+        "words": 3755,
+        "figures without their caption": 13,
+    },
+    "11_real_world_super_resolution": {
+        "cells": 109,
+        "lines of code on show": 367,
+        "figures without their caption": 9,
+    },
+    "12_looking_inside": {
+        "cells": 101,
+        "lines of code on show": 341,
+        "words": 3390,
+        "figures without their caption": 10,
+    },
+    "13_making_it_fast": {
+        "cells": 155,
+        "lines of code on show": 349,
+        "words": 4443,
+        "figures without their caption": 5,
+    },
+    "14_training_on_div2k": {
+        "cells": 109,
+        "words": 3533,
+        "figures without their caption": 8,
+    },
+}
 TAGS = {
     "hide-cell",
     "hide-input",
@@ -60,6 +108,52 @@ def alt_text(cell):
     return cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
 
 
+def caption(number, k):
+    """How the caption of a chapter's k-th figure begins."""
+    return f"**Figure {number}.{k}.** "
+
+
+def sizes(path, cells):
+    """What a chapter may have only so much of, by name."""
+    found = dict.fromkeys(LIMITS, 0) | {"cells": len(cells)}
+    figures = captions = 0
+    for cell, after in zip(cells, [*cells[1:], None]):
+        if cell.cell_type == "markdown":
+            lines = words(cell.source).split("\n")
+            text = [line for line in lines if not line.startswith("**Figure ")]
+            found["words"] += len(" ".join(text).split())
+            continue
+        if not tags(cell) & {"hide-input", "hide-cell"}:
+            code = [line for line in cell.source.splitlines() if line.strip()]
+            found["lines of code on show"] += len(code)
+        if images(cell) and "solution" not in tags(cell):
+            figures += 1
+            begins = caption(int(path.stem[:2]), figures)
+            captions += after is not None and after.source.startswith(begins)
+    return found | {"figures without their caption": figures - captions}
+
+
+def size_problems(path, cells):
+    known = UNFINISHED.get(path.stem, {})
+    for name, count in sizes(path, cells).items():
+        limit = max(LIMITS.get(name, 0), known.get(name, 0))
+        if count > limit:
+            yield f"has {count} {name}, at most {limit}"
+
+
+def answer_problems(cells):
+    """Questions whose answer stands open on the site."""
+    for i, cell in enumerate(cells):
+        if cell.cell_type != "markdown" or "**Predict.**" not in cell.source:
+            continue
+        for after in cells[i + 1 :]:
+            if "hide-output" in tags(after):
+                break
+            if re.search(r"^(## |\*\*Predict\.)", after.source, re.MULTILINE):
+                yield f"cell {i} asks, and no cell after it has the tag hide-output"
+                break
+
+
 def order_problems(cells):
     counts = [c.execution_count for c in cells if c.cell_type == "code"]
     if counts != list(range(1, len(counts) + 1)):
@@ -73,16 +167,16 @@ def order_problems(cells):
 
 
 def opening_problems(path, cells):
-    number, place = int(path.stem[:2]), "/".join(ADDRESS.split("/")[-2:])
-    if not re.fullmatch(rf"# {number}\. \S.*", cells[0].source.strip()):
-        yield f"cell 0 is not the title '# {number}. ...' alone"
-    if cells[1].source.strip() != BADGE.format(place, path.name):
-        yield "cell 1 is not the badge for the address in _config.yml"
-    if cells[2].source.strip() != SETUP.strip():
-        yield "cell 2 is not the setup cell for the address in _config.yml"
-    for phrase in ("What you will build", "What you need to know", "Runs in"):
-        if phrase not in cells[3].source:
-            yield f"cell 3 does not say {phrase!r}"
+    if not re.fullmatch(rf"# {int(path.stem[:2])}\. \S.*", cells[0].source.strip()):
+        yield f"cell 0 is not the title '# {int(path.stem[:2])}. ...' alone"
+    should = [c.source for c in heads.with_head(path.stem, nbformat.from_dict(cells))]
+    if [c.source for c in cells] != should:
+        yield "its badge, map or set-up is not as `make front-page` writes them"
+    # the two forms of an opening; the first goes with the last chapter that has it
+    old = ("What you will build", "What you need to know", "Runs in")
+    new = ("**You need**", "**Runs in**")
+    if not any(all(p in cells[2].source for p in form) for form in (old, new)):
+        yield f"cell 2, the opening, does not say {new}"
 
 
 def cell_problems(cells):
@@ -90,6 +184,8 @@ def cell_problems(cells):
     for i, cell in enumerate(cells):
         if unknown := tags(cell) - TAGS:
             yield f"cell {i} has unknown tags {sorted(unknown)}"
+        if "code_prompt_show" in cell.metadata.get("mystnb", {}):
+            yield f"cell {i} names its fold itself"
         if found := MACHINE.search(json.dumps(cell)):
             yield f"cell {i} shows a path of one machine: {found.group()}"
         if cell.cell_type == "markdown":
@@ -145,6 +241,8 @@ def chapter_problems(path):
         found.append(f"weighs {path.stat().st_size} bytes, less than {MEGABYTE}")
     found += opening_problems(path, cells)
     found += order_problems(cells)
+    found += size_problems(path, cells)
+    found += answer_problems(cells)
     found += cell_problems(cells)
     found += exercise_problems(path, cells)
     found += text_problems(cells)
@@ -176,6 +274,26 @@ def test_typed_numbers_are_told_from_generated_ones():
     assert not typed_numbers(f"`sleep 3 s`\n{table}")
 
 
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_finished_chapters_leave_the_list(name):
+    path = ROOT / f"chapters/{name}.ipynb"
+    assert path.is_file(), f"{name} is no chapter any more: take it off UNFINISHED"
+    found = sizes(path, read_cells(path))
+    over = {k: n for k, n in found.items() if n > LIMITS.get(k, 0)}
+    assert set(UNFINISHED[name]) <= set(over), f"{name} needs only {over} in UNFINISHED"
+
+
+def test_colab_gets_the_notebook_and_the_package_of_one_release():
+    assert heads.REPOSITORY["branch"] == f"v{swinir_lite.__version__}"
+    assert f"--branch v{swinir_lite.__version__} " in heads.setup()
+
+
+def test_no_chapter_fetches_the_repository_again():
+    for path in CHAPTERS:
+        places = [c for c in read_cells(path) if re.search(r"git\W+clone", c.source)]
+        assert [c.source for c in places] == [heads.setup()], path.name
+
+
 def test_chapters_are_numbered_in_order():
     numbers = [int(path.stem[:2]) for path in CHAPTERS]
     assert numbers[:8] == list(range(1, 9))  # the spine has no gaps
@@ -194,18 +312,24 @@ def code(source, count, *tags, **metadata):
 
 def sound_chapter():
     """The smallest chapter in which nothing is wrong."""
+    name = "03_window_partition"
     cells = [
         markdown("# 3. Window partition"),
-        markdown(
-            BADGE.format("/".join(ADDRESS.split("/")[-2:]), "03_window_partition.ipynb")
-        ),
-        code(SETUP.strip(), 1, "hide-input"),
-        markdown("What you will build, What you need to know, Runs in no time"),
-        code("draw()", 2, mystnb={"image": {"alt": "A red square of 4 cells"}}),
+        markdown(heads.badge(name)),
+        markdown("**You need** tensors. **Runs in** no time"),
+        markdown(heads.where(name)),
+        code(heads.setup(), 1, "hide-input"),
         markdown("**Predict.** What?"),
+        code(
+            "draw()",
+            2,
+            "hide-output",
+            mystnb={"image": {"alt": "A red square of 4 cells"}},
+        ),
+        markdown("**Figure 3.1.** A square."),
         markdown("## Exercises"),
     ]
-    cells[4].outputs = [
+    cells[6].outputs = [
         nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8="})
     ]
     for k in (1, 2, 3):
@@ -220,51 +344,75 @@ def drop_badge(cells):
 
 
 def move_address(cells):
-    cells[2].source = cells[2].source.replace("git+https://", "git+https://other/")
+    cells[4].source = cells[4].source.replace("https://", "https://other/")
+
+
+def hide_map(cells):
+    cells[3], cells[4] = cells[4], cells[3]
 
 
 def fail(cells):
-    cells[4].outputs.append(
+    cells[6].outputs.append(
         nbformat.v4.new_output("error", ename="KeyError", evalue="", traceback=[])
     )
 
 
 def leak_path(cells):
-    cells[4].outputs.append(
+    cells[6].outputs.append(
         nbformat.v4.new_output("stream", name="stdout", text="see /home/me/x")
     )
 
 
+def talk(cells):
+    cells[7].source += "\n" + "word " * (LIMITS["words"] + 1)
+
+
+def fill(cells):
+    cells[8:8] = [markdown("one more") for _ in range(LIMITS["cells"])]
+
+
 DEFECTS = [
     (None, None),
-    (lambda c: c.pop(0), "not the title"),
-    (drop_badge, "not the badge"),
-    (move_address, "not the setup cell"),
-    (lambda c: c[3].update(source="Hello"), "Runs in"),
-    (lambda c: c[4].update(execution_count=None), "top to bottom"),
-    (lambda c: c[4].metadata.update(execution={}), "time stamps"),
+    (lambda c: c[0].update(source="Window partition"), "not the title"),
+    (drop_badge, "badge, map or set-up"),
+    (move_address, "badge, map or set-up"),
+    (hide_map, "badge, map or set-up"),
+    (lambda c: c[2].update(source="Hello"), "Runs in"),
+    (lambda c: c[6].update(execution_count=None), "top to bottom"),
+    (lambda c: c[6].metadata.update(execution={}), "time stamps"),
     (fail, "failed: KeyError"),
     (leak_path, "path of one machine"),
-    (lambda c: c[4].metadata.pop("mystnb"), "without alt text"),
-    (lambda c: c[4].outputs.append(c[4].outputs[0]), "2 images"),
-    (lambda c: c[4].update(source="x = 1\n" * 41), "41 lines"),
-    (lambda c: [x.update(source="x = 1\n" * 7) for x in c[4:5]], "median"),
+    (lambda c: c[6].metadata.pop("mystnb"), "without alt text"),
+    (lambda c: c[6].metadata.mystnb.update(code_prompt_show="!"), "names its fold"),
+    (lambda c: c[6].outputs.append(c[6].outputs[0]), "2 images"),
+    (lambda c: c[6].update(source="x = 1\n" * 41), "41 lines"),
+    (lambda c: c[6].update(source="x = 1\n" * 7), "median"),
+    (lambda c: c[6].update(source="x = 1\n" * 321), "321 lines of code on show"),
+    (talk, "words, at most"),
+    (fill, "cells, at most"),
+    (lambda c: c[7].update(source="**Figure 3.2.** A square."), "1 figures without"),
+    (lambda c: c.pop(7), "1 figures without"),
+    (lambda c: c[6].metadata.tags.remove("hide-output"), "cell 5 asks"),
     (lambda c: c[5].update(source="**Predict.** It gains 0.3 dB."), "'0.3 dB'"),
     (lambda c: c[5].update(source="**Predict.** It takes 12 seconds."), "'12 seconds'"),
-    (lambda c: c[4].metadata.tags.append("promoted"), "unknown tags"),
-    (lambda c: c[8].metadata.tags.remove("solution"), "no folded solution"),
-    (lambda c: c[8].update(source="pass"), "checks nothing"),
-    (lambda c: c[9].update(source="**Exercise 3.4** Do it."), "should be exercise 3.2"),
-    (lambda c: c.pop(7), "2 exercises, at least 3"),
+    (lambda c: c[6].metadata.tags.append("promoted"), "unknown tags"),
+    (lambda c: c[10].metadata.tags.remove("solution"), "no folded solution"),
+    (lambda c: c[10].update(source="pass"), "checks nothing"),
+    (
+        lambda c: c[11].update(source="**Exercise 3.4** Do it."),
+        "should be exercise 3.2",
+    ),
+    (lambda c: c.pop(9), "2 exercises, at least 3"),
     (lambda c: c.pop(5), "no '**Predict'"),
-    (lambda c: c.pop(6), "no '## Exercises'"),
+    (lambda c: c.pop(8), "no '## Exercises'"),
     (lambda c: c.pop(-1), "no '## Summary'"),
     (lambda c: c[0].metadata.update(padding="x" * MEGABYTE), "weighs"),
 ]
 
 
 @pytest.mark.parametrize(("change", "message"), DEFECTS, ids=[m for _, m in DEFECTS])
-def test_defects_are_noticed(tmp_path, change, message):
+def test_defects_are_noticed(tmp_path, monkeypatch, change, message):
+    monkeypatch.setattr(sys.modules[__name__], "UNFINISHED", {})
     cells = sound_chapter()
     if change:
         change(cells)

@@ -93,8 +93,7 @@ def figure_problems(site, pages):
         body = article(parse(site / f"{page}.html"))
         for image in body.find_all("img"):
             alt = image.get("alt", "").strip()
-            badge = image["src"].startswith("https://colab.research.google.com/")
-            if badge and alt == "Open in Colab":
+            if "colab" in image["src"] and alt == "Open in Colab":
                 continue
             if len(alt.split()) < 5 or re.search(r"\.(png|svg|jpg)|_images/", alt):
                 yield f"{page}: {image['src'][:60]} has the alt text {alt!r}"
@@ -102,6 +101,24 @@ def figure_problems(site, pages):
             title = drawing.find("title")
             if title is None or len(title.get_text().split()) < 5:
                 yield f"{page}: a drawing has no title"
+
+
+def fold_problems(site, pages):
+    """Folds without a name of their own, and questions whose answer stands open."""
+    for page in pages:
+        body = article(parse(site / f"{page}.html"))
+        names = [fold.find("summary") for fold in body.find_all("details")]
+        for name in names:
+            text = name.get_text(strip=True) if name else ""
+            if not text or re.search(r"toggle|hidden|exercise$", text, re.I):
+                yield f"{page}: a fold has the name {text!r}"
+        for question in body.find_all("strong", string="Predict."):
+            fold = question.find_next("details", class_="answer")
+            beyond = question.find_next("strong", string="Predict.")
+            before = fold.find_all_previous("strong") if fold else [beyond]
+            if not fold or any(tag is beyond for tag in before):
+                text = question.parent.get_text()[:60]
+                yield f"{page}: no fold answers {text!r}"
 
 
 def description_problems(site, pages):
@@ -123,11 +140,12 @@ def description_problems(site, pages):
 def launch_problems(site, pages, config):
     """Chapters without a button that opens them in Colab at the right address."""
     place = config["repository"]["url"].removeprefix("https://")
+    branch = config["repository"]["branch"]
     for page in pages:
         if page.startswith("chapters/"):
             soup = parse(site / f"{page}.html")
             colab = f"https://colab.research.google.com/{place.split('.')[0]}"
-            address = f"{colab}/{place.partition('/')[2]}/blob/main/{page}.ipynb"
+            address = f"{colab}/{place.partition('/')[2]}/blob/{branch}/{page}.ipynb"
             if not soup.select(f'.article-header-buttons a[href="{address}"]'):
                 yield f"{page}: no button leads to {address}"
 
@@ -145,7 +163,9 @@ def test_links_lead_somewhere():
 
 
 @pytest.mark.parametrize(
-    "check", [figure_problems, description_problems], ids=lambda check: check.__name__
+    "check",
+    [figure_problems, fold_problems, description_problems],
+    ids=lambda check: check.__name__,
 )
 def test_pages_describe_themselves(check):
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
@@ -161,11 +181,12 @@ def test_chapters_open_in_colab():
 
 def all_problems(site):
     pages = ["intro", "chapters/one"]
-    config = {"repository": {"url": "https://github.com/a/b"}}
+    config = {"repository": {"url": "https://github.com/a/b", "branch": "main"}}
     found = list(page_problems(site, pages))
     found += link_problems(site)
     if not any("missing" in line for line in found):
         found += figure_problems(site, pages)
+        found += fold_problems(site, pages)
         found += description_problems(site, pages)
         found += launch_problems(site, pages, config)
     return found
@@ -182,10 +203,12 @@ CHAPTER = f"""
 </div>
 <article class="bd-article"><h1 id="one">One</h1>
 <a href="https://colab.research.google.com/x"><img alt="Open in Colab"
-src="https://colab.research.google.com/assets/colab-badge.svg"></a>
+src="../_images/colab.svg"></a>
 <img src="../_images/a.png" alt="A red square of four cells">
 <svg><title>The network from input to output</title>
 <a xlink:href="../intro.html#top"></a></svg>
+<p><strong>Predict.</strong> What?</p>
+<details class="answer"><summary>See what happens</summary></details>
 <p>{"word " * 60}</p></article></body></html>
 """
 INTRO = CHAPTER.replace("../", "").replace(
@@ -196,6 +219,7 @@ FILES = {
     "intro.html": INTRO.replace("#top", "#one"),
     "chapters/one.html": CHAPTER.replace("#top", "#one"),
     "_images/a.png": "",
+    "_images/colab.svg": "",
 }
 
 
@@ -214,6 +238,13 @@ FILES = {
         ("intro.html", "A red square of four cells", "", "alt text ''"),
         ("intro.html", "A red square of four cells", "a b c d e.png", "e.png'"),
         ("intro.html", "The network from input to output", "", "no title"),
+        ("intro.html", "See what happens", "Toggle hidden content", "the name 'Toggle"),
+        (
+            "intro.html",
+            'details class="answer"',
+            "details",
+            "no fold answers 'Predict.",
+        ),
         ("intro.html", "How windows are cut", "Open in Colab", "its description"),
         ("intro.html", 'og:description"', 'x"', "its description is ''"),
         (
