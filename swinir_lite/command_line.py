@@ -14,9 +14,6 @@ from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
 
-from .errors import InputError
-from .tasks import METRICS
-
 
 def add_command(
     commands: Any, name: str, call: Callable, about: str, examples: str
@@ -68,10 +65,3 @@ def add_measuring_arguments(parser: ArgumentParser) -> None:
         """'{"name": "gaussian_noise", "sigma": 25}'""",
     )  # fmt: skip
     parser.add_argument("--metrics", nargs="+", default=[], help="more, such as psnr_b")
-
-
-def chosen_metrics(names: list[str]) -> dict[str, Callable]:
-    """The functions of the metrics with these names; InputError for unknown ones."""
-    if unknown := sorted(set(names) - METRICS.keys()):
-        raise InputError(f"no metrics {unknown}; there are {list(METRICS)}")
-    return {name: METRICS[name] for name in names}

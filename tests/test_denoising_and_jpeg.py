@@ -25,7 +25,6 @@ from swinir_lite.denoising_and_jpeg import (
     transform_blocks,
     y_image,
 )
-from swinir_lite.tasks import DEGRADATIONS, METRICS, TEST_DEGRADATIONS
 
 CLASSIC5 = Path(__file__).parents[1] / "../shared/data/testsets/classic5"
 GRAY = data.camera()[100:333, 150:401]  # 233x251: no multiple of 8
@@ -212,13 +211,3 @@ def test_classic5_at_quality_10_measures_as_published():
     assert len(pairs) == 5
     assert np.mean([psnr(*pair) for pair in pairs]) == pytest.approx(27.82, abs=0.005)
     assert np.mean([psnr_b(*pair) for pair in pairs]) == pytest.approx(25.21, abs=0.02)
-
-
-def test_every_degradation_can_be_trained_and_tested():
-    assert DEGRADATIONS.keys() == TEST_DEGRADATIONS.keys()
-    assert METRICS["psnr_b"] is psnr_b
-    for name, options in (("gaussian_noise", {"sigma": 25}), ("jpeg", {"quality": 10})):
-        batch = DEGRADATIONS[name](torch.rand(2, 3, 16, 16), seeded(), **options)
-        assert batch.shape == (2, 3, 16, 16)
-        image = TEST_DEGRADATIONS[name](COLOUR[:16, :16], **options)
-        assert image.shape == (1, 3, 16, 16)

@@ -1,29 +1,27 @@
 """The command that measures: evaluate (chapter 14)."""
 
-import json
 from argparse import Namespace
 from typing import Any
 
-from ..command_line import (
-    add_command,
-    add_measuring_arguments,
-    chosen_metrics,
-    output_file,
-)
+from ..command_line import add_command, add_measuring_arguments, output_file
+from ..standard_json import to_json
+from ..tasks import find_metrics
 from ..trained_models import load_trained
+from ..whole_files import whole_file
 from .evaluation import evaluate_on
 
 
 def run_evaluate(options: Namespace) -> None:
     model, own = load_trained(options.model)
-    metrics, scores = chosen_metrics(options.metrics), []
+    metrics, scores = find_metrics(options.metrics), []
     for degradation in options.degradation or [own]:
         measured = evaluate_on(model, degradation, options.test_sets, metrics)
         scores += [
             {"set": k, "degradation": degradation, **v} for k, v in measured.items()
         ]
     if options.json:
-        options.json.write_text(json.dumps(scores, indent=2) + "\n")
+        with whole_file(options.json) as partial:
+            partial.write_text(to_json(scores, indent=2) + "\n")
 
 
 def add_commands(commands: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from ..image_restoration import psnr, ssim, to_image
-from ..tasks import SHRINKING, make_degradation
+from ..tasks import check_scale, make_degradation
 from ..trained_models import fastest, scale_and_channels
 from .test_sets import read_test_set
 
@@ -126,10 +126,8 @@ def evaluate_on(model, degradation, folders, metrics=None):
         ValueError: for a degradation that the model cannot undo, and as
             `read_test_set`.
     """
-    (scale, channels), name = scale_and_channels(model), degradation.get("name")
-    if (scale > 1) != (name in SHRINKING):
-        does = f"enlarges by {scale}" if scale > 1 else "does not enlarge"
-        raise ValueError(f"this model {does}: say what it is to undo, not {name!r}")
+    scale, channels = scale_and_channels(model)
+    check_scale(degradation, scale)
     degrade = make_degradation(degradation, test=True)
     network, results = fastest(model), {}
     for folder in map(Path, folders):

@@ -1,5 +1,6 @@
 """The images that models are measured on (chapter 14)."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,8 +8,11 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ..image_files import find_images, raise_if_any, read_image
+from ..errors import InputError
+from ..image_files import raise_if_any, read_image
+from ..image_pairs import find_pairs
 from ..image_restoration import imresize, to_tensor
+from ..whole_files import whole_file
 
 
 class TestPair(NamedTuple):
@@ -19,54 +23,51 @@ class TestPair(NamedTuple):
     hq: np.ndarray
 
 
-def read_test_set(folder, scale=1, channels=3, degrade=None):
+def read_test_set(
+    folder: str | Path,
+    scale: int = 1,
+    channels: int = 3,
+    degrade: Callable[[np.ndarray], Tensor] | None = None,
+) -> list[TestPair]:
     """Read a test set; what is wrong with it is named before anything is measured.
 
     Args:
-        folder: with HR/ and LR_bicubic/X2/ (Set5's layout), with DIV2K_valid_HR
-            and DIV2K_valid_LR_bicubic/X2, or a plain folder of HQ images, whose
-            LR images are then made by the MATLAB-exact bicubic.
+        folder: of HQ images, with folders of LR images beside them or without, as
+            `find_pairs` tells them apart; where there are none, they are made by
+            the MATLAB-exact bicubic. Of DIV2K's root, the validation images.
         scale: of super-resolution; 1 for the other tasks.
         channels: 3, or 1 for a gray model.
         degrade: function uint8 image -> LQ tensor, in place of LR images.
 
     Returns:
         A list of TestPair; HQ is cropped to LQ's size times scale, top left.
+
+    Raises:
+        InputError: that lists images that cannot be used; and as `find_pairs`.
     """
-    folder = Path(folder)
-    named = [folder / "HR", folder / "DIV2K_valid_HR"]
-    hq_folder = next((f for f in named if f.is_dir()), folder)
-    lr_folder = folder / hq_folder.name.replace("HR", "LR_bicubic") / f"X{scale}"
-    if hq_folder.name == "HR":
-        lr_folder = folder / "LR_bicubic" / f"X{scale}"
-    from_files = degrade is None and scale > 1 and lr_folder.is_dir()
-    lr_paths = {p.stem: p for p in find_images(lr_folder)} if from_files else {}
     pairs, problems = [], []
-    for path in find_images(hq_folder):
+    for name, path, lr_path in find_pairs(folder, 1 if degrade else scale, "valid"):
         try:
             hq = read_image(path, channels)
             rows, columns = (side // scale for side in hq.shape[:2])
             hq = hq[: rows * scale, : columns * scale]
             if degrade:
                 lq = degrade(hq)
-            elif from_files:
-                name = f"{path.stem}x{scale}"
-                if name not in lr_paths:
-                    raise ValueError(f"{path}: {lr_folder} has no {name}")
-                lq = to_tensor(read_image(lr_paths[name], channels))
+            elif lr_path:
+                lq = to_tensor(read_image(lr_path, channels))
             else:
                 lq = to_tensor(imresize(hq, 1 / scale))
             if lq.shape[2:] != (rows, columns):
                 got = tuple(lq.shape[2:])
-                raise ValueError(f"{path}: LQ is {got}, HQ implies {(rows, columns)}")
-            pairs.append(TestPair(path.stem, lq, hq))
+                raise InputError(f"{path}: LQ is {got}, HQ implies {(rows, columns)}")
+            pairs.append(TestPair(name, lq, hq))
         except ValueError as error:
             problems.append(error)
     raise_if_any(problems, f"images of {folder} cannot be used")
     return pairs
 
 
-def sample_photographs(folder, scale=2):
+def sample_photographs(folder: str | Path, scale: int = 2) -> Path:
     """Write crops of scikit-image's photographs to a folder, to measure on anywhere.
 
     Smaller ones where the network does not enlarge, so that all cost the same.
@@ -78,5 +79,6 @@ def sample_photographs(folder, scale=2):
     side = 192 if scale > 1 else 96
     for name in ("astronaut", "chelsea", "coffee"):
         photo = getattr(data, name)()[20 : 20 + side, 120 : 120 + side]
-        Image.fromarray(photo).save(folder / f"{name}.png")
+        with whole_file(folder / f"{name}.png") as partial:
+            Image.fromarray(photo).save(partial, "PNG")
     return folder

@@ -1,15 +1,12 @@
 """The commands that train: prepare, train, profile, ship, download (chapter 14)."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from ..command_line import (
-    add_command,
-    add_measuring_arguments,
-    chosen_metrics,
-    output_file,
-)
+from ..command_line import add_command, add_measuring_arguments, output_file
+from ..standard_json import to_json
+from ..tasks import find_metrics
+from ..whole_files import whole_file
 from .config import load_config
 from .datasets import read_manifest
 
@@ -41,14 +38,16 @@ def run_profile(options: Namespace) -> None:
 
     config = load_config(options.config, options.overrides)
     result = profile(config, options.profile_steps)
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    text = to_json(result, indent=2)
+    with whole_file(options.out) as partial:
+        partial.write_text(text + "\n")
+    print(text)
 
 
 def run_ship(options: Namespace) -> None:
     from .shipping import ship
 
-    metrics = chosen_metrics(options.metrics)
+    metrics = find_metrics(options.metrics)
     what = options.run, options.name, options.test_sets, options.data
     entries = ship(*what, options.degradation, metrics)
     print(f"shipped as {', '.join(entries)}")

@@ -7,8 +7,9 @@ from inspect import signature
 from pathlib import Path
 
 from ..convolutional_baseline import ResidualCNN
+from ..errors import InputError
 from ..swinir import SwinIR, SwinIRConfig
-from ..tasks import SHRINKING, is_number
+from ..tasks import check_scale, is_number, make_degradation
 from ..variants import VARIANTS
 
 PRESETS = Path(__file__).parent / "presets"
@@ -26,7 +27,7 @@ KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a nu
 
 
 def checked(name, value, default):
-    """The value of a field; ValueError if it is of another kind than the default."""
+    """The value of a field; InputError if it is of another kind than the default."""
     kind = type(default)
     if kind is tuple:
         fits = isinstance(value, list | tuple) and all(is_number(v) for v in value)
@@ -35,22 +36,22 @@ def checked(name, value, default):
     else:
         fits = isinstance(value, kind)
     if not fits:
-        raise ValueError(f"{name} must be {KINDS[kind]}, got {value!r}")
+        raise InputError(f"{name} must be {KINDS[kind]}, got {value!r}")
     return kind(value) if kind in (int, tuple) else value
 
 
 def check_architecture(network, options):
-    """Raise ValueError for what a network's constructor would not take."""
+    """Raise InputError for what a network's constructor would not take."""
     known = signature(network).parameters
     for name, value in options.items():
         if name not in known:
-            raise ValueError(f"architecture has no {name!r}; there are {list(known)}")
+            raise InputError(f"architecture has no {name!r}; there are {list(known)}")
         checked(f"architecture.{name}", value, known[name].default)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training run; raises ValueError for what cannot be trained.
+    """A training run; raises InputError for what cannot be trained.
 
     A run is as long as `steps` says, or as `minutes` of training allow.  Minutes
     count what steps take, from their data to their update.  They leave out what
@@ -105,48 +106,57 @@ class TrainConfig:
         self.check_task()
 
     def check_choices(self):
-        """Raise ValueError for a word that is not among those there are."""
+        """Raise InputError for a word that is not among those there are."""
         if self.precision == "fp16":
-            raise ValueError(FP16_REFUSED)
+            raise InputError(FP16_REFUSED)
         for name, allowed in (
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
         ):
             if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+                raise InputError(f"{name} must be one of {allowed}, got {value!r}")
 
     def check_numbers(self):
-        """Raise ValueError for a number out of its range."""
+        """Raise InputError for a number out of its range."""
         if min(self.steps, self.minutes) < 0 or (self.steps > 0) == (self.minutes > 0):
             given = f"steps {self.steps} and minutes {self.minutes}"
-            raise ValueError(f"give either steps or minutes, got {given}")
+            raise InputError(f"give either steps or minutes, got {given}")
         every = "validate_every", "checkpoint_every", "log_every"
         for name in ("patch", "batch", *every):
             if (value := getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+                raise InputError(f"{name} must be at least 1, got {value}")
         for name in every:
             if getattr(self, name) % self.log_every:
-                raise ValueError(f"{name} must be a multiple of log_every")
+                raise InputError(f"{name} must be a multiple of log_every")
         if not 0 <= self.ema < 1 or self.lr <= 0 or self.warmup < 0 or self.clip < 0:
-            raise ValueError("need 0 <= ema < 1, lr > 0, warmup >= 0 and clip >= 0")
+            raise InputError("need 0 <= ema < 1, lr > 0, warmup >= 0 and clip >= 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas}")
+            raise InputError(f"betas must be two numbers in [0, 1), got {self.betas}")
 
     def check_task(self):
-        """Raise ValueError for a network, degradation or test set that cannot be."""
+        """Raise InputError for a network, degradation or test set that cannot be."""
         if self.variant not in {*VARIANTS, "residual_cnn"}:
             known = ", ".join([*VARIANTS, "residual_cnn"])
-            raise ValueError(f"no variant {self.variant!r}; there are {known}")
+            raise InputError(f"no variant {self.variant!r}; there are {known}")
         network = ResidualCNN if self.variant == "residual_cnn" else SwinIRConfig
         check_architecture(network, self.architecture)
-        name = self.degradation.get("name")
-        if name is None:
-            raise ValueError(f"degradation needs a name, got {self.degradation}")
-        if (self.scale > 1) != (name in SHRINKING):
-            raise ValueError(f"degradation {name!r} does not fit scale {self.scale}")
-        if self.validation and not isinstance(self.validation.get("path"), str):
-            raise ValueError(f"validation needs a path, got {self.validation}")
+        make_degradation(self.degradation)
+        check_scale(self.degradation, self.scale)
+        if self.validation:
+            if not isinstance(self.validation.get("path"), str):
+                raise InputError(f"validation needs a path, got {self.validation}")
+            make_degradation(self.test_degradation, test=True)
+
+    @property
+    def test_degradation(self) -> dict:
+        """What the validation images suffer.
+
+        Options beside their path come before the training's: one noise level, say,
+        of a range.
+        """
+        options = {**self.degradation, **self.validation}
+        return {k: v for k, v in options.items() if k != "path"}
 
     @property
     def model_config(self):
@@ -200,13 +210,13 @@ def read_fields(source):
     path = preset if preset.is_file() else Path(source)
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in PRESETS.glob("*.json")))
-        raise ValueError(f"no configuration {source!r}: no such file, nor {names}")
+        raise InputError(f"no configuration {source!r}: no such file, nor {names}")
     try:
         values = json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path} must hold a dict of fields, not {values!r}")
+        raise InputError(f"{path} must hold a dict of fields, not {values!r}")
     return values
 
 
@@ -214,7 +224,7 @@ def override(values, keys, value, name):
     """The dict `values` with an entry changed, which `keys` lead to."""
     key, *inner = keys
     if not isinstance(values, dict):
-        raise ValueError(f"cannot set {name}: what it is a part of is {values!r}")
+        raise InputError(f"cannot set {name}: what it is a part of is {values!r}")
     if inner:
         value = override(values.get(key, {}), inner, value, name)
     return {**values, key: value}
@@ -228,14 +238,14 @@ def load_config(source, overrides=()):
         overrides: strings such as "lr=2e-3" or "degradation.sigma=[0, 50]".
 
     Raises:
-        ValueError: for an unknown field or preset, or a file that cannot be read.
+        InputError: for an unknown field or preset, or a file that cannot be read.
     """
     known = defaults()
     values = dict(source if isinstance(source, dict) else read_fields(source))
     for text in overrides:
         name, separator, given = text.partition("=")
         if not separator:
-            raise ValueError(f"expected key=value, got {text!r}")
+            raise InputError(f"expected key=value, got {text!r}")
         try:
             value = json.loads(given)
         except json.JSONDecodeError:
@@ -244,7 +254,7 @@ def load_config(source, overrides=()):
             value = given  # a folder may be called 2024
         values = override({**known, **values}, name.split("."), value, name)
     if unknown := sorted(values.keys() - known):
-        raise ValueError(f"unknown fields {unknown}; there are {sorted(known)}")
+        raise InputError(f"unknown fields {unknown}; there are {sorted(known)}")
     return TrainConfig(**values)
 
 

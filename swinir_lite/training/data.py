@@ -17,7 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..image_files import find_images, image_size, raise_if_any, read_image
+from ..errors import InputError
+from ..image_files import image_size, raise_if_any, read_image
+from ..image_pairs import find_pairs
 from ..image_restoration import imresize
 from ..whole_files import whole_file
 
@@ -36,7 +38,7 @@ class Photo(NamedTuple):
 
 
 def check_count(paths, folder, expected):
-    """Raise ValueError for too many or too few images to train on in a folder.
+    """Raise InputError for too many or too few images to train on in a folder.
 
     Too many are DIV2K's 0001 to 0900, of which the last hundred are for validation.
     Other numbers than those are another data set's, as Flickr2K's 000001.
@@ -45,22 +47,22 @@ def check_count(paths, folder, expected):
     leaked = sorted(numbers & set(DIV2K_VALIDATION))
     others = numbers - set(DIV2K_VALIDATION)
     if leaked and others and others <= set(DIV2K_TRAINING):
-        raise ValueError(
+        raise InputError(
             f"{len(paths)} images where 800 are expected: {leaked[0]:04d} to "
             f"{leaked[-1]:04d} are DIV2K's validation images, not for training. "
             "Some archives (KAIR's DIV2K.tar) hold both; keep 0001 to 0800."
         )
     if expected and len(paths) != expected:
         found = f"{folder} holds {len(paths)} images"
-        raise ValueError(f"{found} where {expected} are expected")
+        raise InputError(f"{found} where {expected} are expected")
 
 
 def find_photos(folder, scale=1, patch=1, expected=0):
     """List a training set and name everything that is wrong with it.
 
     Args:
-        folder: DIV2K's root (with DIV2K_train_HR and DIV2K_train_LR_bicubic/X2)
-            or any folder of photographs.
+        folder: DIV2K's root, of which the training images are taken, or any folder
+            of photographs, with LR images or without, as `find_pairs` reads it.
         scale: of super-resolution; 1 for the other tasks.
         patch: side of the low-quality patches that will be cut.
         expected: how many images there must be; 0 for any number.
@@ -69,39 +71,28 @@ def find_photos(folder, scale=1, patch=1, expected=0):
         A list of Photo.  Only headers are read.
 
     Raises:
-        ValueError: that lists images too small, unreadable, or of another
-            number than expected, and HR and LR files that do not match.
+        InputError: that lists images too small, unreadable, or of another number
+            than expected, and HR and LR files that do not match.
     """
-    folder = Path(folder)
-    hr = folder / "DIV2K_train_HR"
-    lr = folder / "DIV2K_train_LR_bicubic" / f"X{scale}"
-    hr_folder = hr if hr.is_dir() else folder
-    paths = find_images(hr_folder)
-    check_count(paths, hr_folder, expected)
-    lr_paths = {}
-    if hr.is_dir() and scale > 1:
-        if not lr.is_dir():
-            raise FileNotFoundError(f"{folder} has no DIV2K_train_LR_bicubic/X{scale}")
-        lr_paths = {p.stem.removesuffix(f"x{scale}"): p for p in find_images(lr)}
-        unmatched = lr_paths.keys() ^ {p.stem for p in paths}
-        raise_if_any(sorted(unmatched), f"images are in only one of {hr.name} and {lr}")
+    pairs = find_pairs(folder, scale, "train")
+    check_count([pair.hq for pair in pairs], folder, expected)
     photos, problems = [], []
-    for path in paths:
+    for name, path, lr_path in pairs:
         try:
             height, width = image_size(path)
-            photo = Photo(path.stem, path, height, width, lr_paths.get(path.stem))
+            photo = Photo(name, path, height, width, lr_path)
             if min(height, width) < patch * scale:
                 need = f"{patch * scale}x{patch * scale}"
-                raise ValueError(f"{path}: {width}x{height} is smaller than {need}")
+                raise InputError(f"{path}: {width}x{height} is smaller than {need}")
             if photo.lr_path:
                 size = image_size(photo.lr_path)
                 want = (height // scale, width // scale)
                 if size != want:
-                    raise ValueError(f"{photo.lr_path}: size {size}, HR implies {want}")
+                    raise InputError(f"{photo.lr_path}: size {size}, HR implies {want}")
             photos.append(photo)
         except ValueError as error:
             problems.append(error)
-    raise_if_any(problems, f"of the {len(paths)} images in {folder} cannot be used")
+    raise_if_any(problems, f"of the {len(pairs)} images in {folder} cannot be used")
     return photos
 
 
@@ -135,7 +126,7 @@ def fill_image(job):
         else:
             image = read_image(source)
         if image.shape[:2] != (height, width):
-            raise ValueError(f"{source}: its size changed while it was read")
+            raise InputError(f"{source}: its size changed while it was read")
     except ValueError as error:
         return str(error)
     pixels = np.load(target, mmap_mode="r+")
@@ -287,7 +278,7 @@ class PatchSampler:
         rows = torch.from_numpy(cache.hq_layout.height) // scale - patch + 1
         columns = torch.from_numpy(cache.hq_layout.width) // scale - patch + 1
         if min(rows.min(), columns.min()) < 1:
-            raise ValueError(f"patches of {patch} do not fit the smallest image")
+            raise InputError(f"patches of {patch} do not fit the smallest image")
         self.rows, self.columns = rows.to(store), columns.to(store)
         self.ends = (rows * columns).cumsum(0).double().to(store)
         self.picker = torch.Generator(store)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from ..standard_json import to_json
 from ..whole_files import whole_file
 
 
@@ -36,7 +37,7 @@ class TrainingLog:
         """Record what happened at a step."""
         if not self.main:
             return
-        self.file.write(json.dumps({"step": step, "event": event, **values}) + "\n")
+        self.file.write(to_json({"step": step, "event": event, **values}) + "\n")
         if self.board:
             for key, value in values.items():
                 if isinstance(value, float):

@@ -93,14 +93,9 @@ def name_batch(sampler, step, processes):
 
 
 def make_test_set(config):
-    """The images that the run is validated on; none where none are configured.
-
-    Options beside the path come before the training's: one noise level, say,
-    of a range.
-    """
+    """The images that the run is validated on; none where none are configured."""
     if not config.validation:
         return []
-    options = {**config.degradation, **config.validation}
-    path = options.pop("path")
-    degrade = make_degradation(options, test=True)
+    degrade = make_degradation(config.test_degradation, test=True)
+    path = config.validation["path"]
     return read_test_set(path, config.scale, config.in_channels, degrade)
