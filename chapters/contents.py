@@ -17,7 +17,12 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).parent.parent
-PARTS = {"Build SwinIR": range(1, 9), "Train it, use it, make it fast": range(9, 15)}
+PARTS = {
+    "Build SwinIR": range(1, 9),
+    "Restore": range(9, 14),
+    "Look and measure": range(14, 18),
+    "Train": range(18, 20),
+}
 BUILT = {
     "01_image_restoration": "bicubic, noise, JPEG; PSNR and SSIM as papers measure",
     "02_convolutional_baseline": "a residual CNN with pixel shuffle, and its limits",
@@ -27,12 +32,12 @@ BUILT = {
     "06_swin_transformer_layer": "attention and MLP between residuals",
     "07_residual_swin_transformer_block": "layers, a convolution, a long residual",
     "08_swinir": "the whole network; official weights loaded into it",
-    "09_losses": "L1, Charbonnier, perceptual and adversarial losses",
-    "10_denoising_and_jpeg": "models against noise and compression artifacts",
-    "11_real_world_super_resolution": "unknown degradations, and a GAN",
-    "12_looking_inside": "which pixels decide, and what the layers learn",
-    "13_making_it_fast": "bytes, fused kernels, and measured speed",
-    "14_training_on_div2k": "training at scale on one GPU",
+    "09_losses_of_pixels": "L1, Charbonnier, perceptual and adversarial losses",
+    "11_denoising": "models against noise and compression artifacts",
+    "13_real_world_super_resolution": "unknown degradations, and a GAN",
+    "14_looking_inside": "which pixels decide, and what the layers learn",
+    "15_where_the_time_goes": "bytes, fused kernels, and measured speed",
+    "18_training_engine": "training at scale on one GPU",
 }
 OTHER_PAGES = {
     "intro": "Build SwinIR, image restoration with Swin Transformers, step by step "

@@ -36,36 +36,36 @@ UNFINISHED = {
         "lines of code on show": 393,
         "figures without their caption": 6,
     },
-    "09_losses": {
+    "09_losses_of_pixels": {
         "cells": 109,
         "lines of code on show": 357,
         "words": 3162,
         "figures without their caption": 12,
     },
-    "10_denoising_and_jpeg": {
+    "11_denoising": {
         "cells": 138,
         "lines of code on show": 419,
         "words": 3755,
         "figures without their caption": 13,
     },
-    "11_real_world_super_resolution": {
+    "13_real_world_super_resolution": {
         "cells": 109,
         "lines of code on show": 367,
         "figures without their caption": 9,
     },
-    "12_looking_inside": {
+    "14_looking_inside": {
         "cells": 101,
         "lines of code on show": 341,
         "words": 3390,
         "figures without their caption": 10,
     },
-    "13_making_it_fast": {
+    "15_where_the_time_goes": {
         "cells": 155,
         "lines of code on show": 349,
         "words": 4443,
         "figures without their caption": 5,
     },
-    "14_training_on_div2k": {
+    "18_training_engine": {
         "cells": 109,
         "words": 3533,
         "figures without their caption": 8,

@@ -1,4 +1,4 @@
-"""Mistakes that the checks of chapter 11 must notice."""
+"""Mistakes that the checks of chapter 13 must notice."""
 
 from tests.book.seeded_bugs import Bug
 
