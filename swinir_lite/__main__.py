@@ -14,7 +14,7 @@ from .restoring import command as restoring
 from .training import command as training
 
 EXTRAS = {  # package -> what of pyproject.toml's optional dependencies brings it
-    "accelerate": "train", "tensorboard": "train", "tqdm": "train",
+    "accelerate": "train", "tensorboard": "train",
     "lpips": "lpips", "skimage": "book",
 }  # fmt: skip
 

@@ -89,7 +89,9 @@ class PatientNetwork:
                     f"the network's result is not finite at {place}, "
                     "also when computed in float32"
                 )
-            self.note(f"not finite at {place}; right when computed in float32")
+            self.note(
+                f"the result was not finite at {place}; right when computed in float32"
+            )
         return restored
 
 

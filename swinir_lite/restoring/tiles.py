@@ -169,8 +169,8 @@ def restored_tiles(
             tile = next(tiles)[None]
             if device.type == "cuda":
                 tile = tile.pin_memory().to(device, non_blocking=True)
-            place = f"rows {row.start} to {row.stop}, columns {column.start} to "
-            restored = network(tile, place + str(column.stop))[0]
+            down, across = (f"{p.start} to {p.stop}" for p in (row, column))
+            restored = network(tile, f"rows {down}, columns {across}")[0]
             progress(done, len(places))
             yield restored
     finally:
