@@ -5,10 +5,8 @@ from argparse import ArgumentParser, Namespace
 from importlib import metadata
 from typing import NoReturn
 
-import torch
-
 from . import __version__
-from .errors import InputError
+from .errors import InputError, is_out_of_memory
 from .measuring import command as measuring
 from .restoring import command as restoring
 from .training import command as training
@@ -48,12 +46,6 @@ def stop(message: object, status: int = 2) -> NoReturn:
     """Say in one line what went wrong, and end."""
     print(f"error: {message}", file=sys.stderr)
     sys.exit(status)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out; PyTorch has no class for it on a CPU."""
-    kinds = MemoryError, torch.OutOfMemoryError
-    return isinstance(error, kinds) or "can't allocate memory" in str(error)
 
 
 def main(arguments: list[str] | None = None) -> None:

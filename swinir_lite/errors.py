@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 
 class InputError(ValueError):
     """What was given cannot be used; the message says what is needed instead.
@@ -26,3 +28,9 @@ def input_errors(*kinds: type[Exception]) -> Iterator[None]:
         raise
     except kinds as error:
         raise InputError(str(error)) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; PyTorch has no class for it on a CPU."""
+    kinds = MemoryError, torch.OutOfMemoryError
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)

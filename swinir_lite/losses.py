@@ -197,6 +197,19 @@ def weight_and_options(name, value):
     return weight, options
 
 
+def check_losses(losses, in_channels):
+    """Raise ValueError for a configuration's `losses` that make no Criterion."""
+    if not losses or not losses.keys() <= set(TERMS):
+        known = ", ".join(TERMS)
+        raise ValueError(f"losses must be among {known}; got {list(losses)}")
+    for name, value in losses.items():
+        weight_and_options(name, value)
+    if "perceptual" in losses and in_channels != 3:
+        raise ValueError(f"perceptual needs 3 channels for VGG19, not {in_channels}")
+    if "feature_matching" in losses and "adversarial" not in losses:
+        raise ValueError("feature_matching needs adversarial: its discriminator")
+
+
 class Criterion(nn.Module):
     """The weighted sum of losses that a training configuration names.
 
@@ -220,27 +233,21 @@ class Criterion(nn.Module):
 
     def __init__(self, losses, in_channels=3):
         super().__init__()
-        if not losses or not losses.keys() <= set(TERMS):
-            known = ", ".join(TERMS)
-            raise ValueError(f"losses must be among {known}; got {list(losses)}")
+        check_losses(losses, in_channels)
         self.weights, self.options = {}, {}
         for name, value in losses.items():
             self.weights[name], self.options[name] = weight_and_options(name, value)
         self.vgg19 = self.adversary = None
         if "perceptual" in losses:
-            self.find_features(in_channels)
+            self.find_features()
         if "adversarial" in losses:
             options = self.options["adversarial"]
             self.adversary = Adversary(self.weights, in_channels, **options)
         elif "feature_matching" in self.weights:
             raise ValueError("feature_matching needs adversarial: its discriminator")
 
-    def find_features(self, in_channels):
+    def find_features(self):
         """Get VGG19 for the perceptual loss, or turn to the discriminator."""
-        if in_channels != 3:
-            raise ValueError(
-                f"perceptual needs 3 channels for VGG19, not {in_channels}"
-            )
         try:
             self.vgg19 = fetch_vgg19()
         except OSError as error:

@@ -1,19 +1,24 @@
 """Restore and measure by the paper's protocol (chapter 14)."""
 
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
+from ..errors import InputError
 from ..image_restoration import psnr, ssim, to_image
-from ..tasks import check_scale, make_degradation
+from ..tasks import Metric, check_scale, make_degradation
 from ..trained_models import fastest, scale_and_channels
-from .test_sets import read_test_set
+from .test_sets import TestPair, read_test_set
 
 CHANNELS = ("Y", "RGB", "gray")
 
 
-def protocol(scale, channels):
+def protocol(scale: int, channels: int) -> tuple[int, str]:
     """(border, channel) for `evaluate`, as papers measure a network.
 
     Super-resolution on Y, without a border as wide as the scale; other tasks on
@@ -23,13 +28,15 @@ def protocol(scale, channels):
     return (scale if scale > 1 else 0), channel
 
 
-def window_size(model):
+def window_size(model: nn.Module) -> int:
     """The side of a SwinIR's windows; 0 for a network without windows."""
     return getattr(getattr(model, "config", None), "window_size", 0)
 
 
 @torch.no_grad()
-def restore(model, lq, scale=1, window_size=0):
+def restore(
+    model: nn.Module, lq: Tensor, scale: int = 1, window_size: int = 0
+) -> Tensor:
     """Restore one image (1, C, h, w) on the model's device; returns it on the CPU.
 
     With a window size the image is first extended as the official test script
@@ -49,7 +56,13 @@ def restore(model, lq, scale=1, window_size=0):
     return restored[:, :, : height * scale, : width * scale]
 
 
-def evaluate(model, pairs, border, channel="Y", metrics=None):
+def evaluate(
+    model: nn.Module,
+    pairs: list[TestPair],
+    border: int,
+    channel: str = "Y",
+    metrics: dict[str, Metric] | None = None,
+) -> dict[str, Any]:
     """PSNR and SSIM of a model on a test set.
 
     Args:
@@ -63,11 +76,24 @@ def evaluate(model, pairs, border, channel="Y", metrics=None):
         {"psnr", "ssim", ..., "scale", "channel", "border", "images": {name: {...}}};
         the first ones are means over images.
     """
-    check_channel(channel, pairs[0].hq)
+    images = measure_images(model, pairs, border, channel, metrics)
+    scale = pairs[0].hq.shape[0] // pairs[0].lq.shape[2]
+    return average(images, scale, border, channel)
+
+
+def measure_images(
+    model: nn.Module,
+    pairs: list[TestPair],
+    border: int,
+    channel: str = "Y",
+    metrics: dict[str, Metric] | None = None,
+) -> dict[str, dict[str, float]]:
+    """{name of the image: {metric: value}}; see `evaluate`."""
     y_channel = channel == "Y"
     training, images, side = model.training, {}, window_size(model)
     model.eval()
     for name, lq, hq in pairs:
+        check_channel(channel, hq)
         scale = hq.shape[0] // lq.shape[2]
         restored = to_image(restore(model, lq, scale, side))
         scores = {
@@ -78,26 +104,33 @@ def evaluate(model, pairs, border, channel="Y", metrics=None):
             scores[key] = metric(restored, hq)
         images[name] = scores
     model.train(training)
+    return images
+
+
+def average(
+    images: dict[str, dict[str, float]], scale: int, border: int, channel: str
+) -> dict[str, Any]:
+    """What `evaluate` returns, of the scores that `measure_images` found."""
     keys = next(iter(images.values())).keys()
     means = {k: statistics.fmean(i[k] for i in images.values()) for k in keys}
     about = {"scale": scale, "channel": channel, "border": border}
-    return {**means, **about, "images": images}
+    return {**means, **about, "images": dict(sorted(images.items()))}
 
 
-def check_channel(channel, image):
-    """Raise ValueError for a channel that the images do not have."""
+def check_channel(channel: str, image: np.ndarray) -> None:
+    """Raise InputError for a channel that the images do not have."""
     if channel not in CHANNELS:
-        raise ValueError(f"channel must be one of {CHANNELS}, got {channel!r}")
+        raise InputError(f"channel must be one of {CHANNELS}, got {channel!r}")
     if (image.ndim == 2) != (channel == "gray"):
         kind = "gray" if image.ndim == 2 else "RGB"
-        raise ValueError(
+        raise InputError(
             f"the images are {kind}, so channel {channel!r} cannot be measured: super-"
             "resolution is measured on Y of RGB, other tasks on RGB or gray. RGB lies "
             "below Y by decibels, so the two must not be compared."
         )
 
 
-def summary(name, scores):
+def summary(name: str, scores: dict[str, Any]) -> str:
     """One line for people, which says on what the numbers were measured."""
     known = ("psnr", "ssim", "scale", "channel", "border", "images")
     more = [f", {k} {value:.4f}" for k, value in scores.items() if k not in known]
@@ -111,7 +144,12 @@ def summary(name, scores):
     )
 
 
-def evaluate_on(model, degradation, folders, metrics=None):
+def evaluate_on(
+    model: nn.Module,
+    degradation: dict[str, Any],
+    folders: Iterable[str | Path],
+    metrics: dict[str, Metric] | None = None,
+) -> dict[str, dict[str, Any]]:
     """Measure a model on test sets, on a GPU if there is one; print a line for each.
 
     Args:
@@ -123,7 +161,7 @@ def evaluate_on(model, degradation, folders, metrics=None):
         {name of the folder: scores}.
 
     Raises:
-        ValueError: for a degradation that the model cannot undo, and as
+        InputError: for a degradation that the model cannot undo, and as
             `read_test_set`.
     """
     scale, channels = scale_and_channels(model)

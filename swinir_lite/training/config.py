@@ -7,7 +7,8 @@ from inspect import signature
 from pathlib import Path
 
 from ..convolutional_baseline import ResidualCNN
-from ..errors import InputError
+from ..errors import InputError, input_errors
+from ..losses import check_losses
 from ..swinir import SwinIR, SwinIRConfig
 from ..tasks import check_scale, is_number, make_degradation
 from ..variants import VARIANTS
@@ -16,6 +17,7 @@ PRESETS = Path(__file__).parent / "presets"
 SCHEDULES = ("cosine", "halving")
 OPTIMIZERS = ("adam", "muon")
 PRECISIONS = ("auto", "fp32", "bf16")
+DEVICES = ("auto", "cpu", "cuda")
 FP16_REFUSED = (
     "fp16 is refused: SwinIR's activations exceed its largest number, 65504, and "
     "images turn black; use bf16, which has fp32's range"
@@ -94,7 +96,7 @@ class TrainConfig:
     # The machine
     precision: str = "auto"  # bf16 where the device has it, else fp32
     cache: str = "runs/cache"  # where decoded images are kept
-    device: str = "auto"  # or "cpu"
+    device: str = "auto"  # "cuda" where there is one, else "cpu"
     graph: bool = True  # replay the step as a CUDA graph
 
     def __post_init__(self):
@@ -113,6 +115,7 @@ class TrainConfig:
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
+            ("device", DEVICES),
         ):
             if (value := getattr(self, name)) not in allowed:
                 raise InputError(f"{name} must be one of {allowed}, got {value!r}")
@@ -141,6 +144,8 @@ class TrainConfig:
             raise InputError(f"no variant {self.variant!r}; there are {known}")
         network = ResidualCNN if self.variant == "residual_cnn" else SwinIRConfig
         check_architecture(network, self.architecture)
+        with input_errors(ValueError):
+            check_losses(self.losses, self.in_channels)
         make_degradation(self.degradation)
         check_scale(self.degradation, self.scale)
         if self.validation:

@@ -7,15 +7,18 @@ The same function runs on a CPU, on one GPU, and on several GPUs under
 import copy
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 
 from ..checkpoint import load_initial_weights
+from ..errors import InputError, input_errors, is_out_of_memory
 from ..losses import make_criterion
-from ..measuring.evaluation import evaluate, protocol
+from ..measuring.evaluation import average, measure_images, protocol
 from ..speed.cuda_graph import Graphed
 from ..speed.network import fast
 from ..swinir import SwinIR
@@ -38,7 +41,8 @@ class Trainer:
 
     Raises:
         FileExistsError: if the folder holds a run and `resume` is false.
-        ValueError: for data that cannot be trained on, or another run's state.
+        InputError: for a network, losses or data that cannot be trained, or another
+            run's state; from `run` also for a batch that memory cannot hold.
     """
 
     def __init__(self, config, folder, resume=False, model=None):
@@ -51,27 +55,29 @@ class Trainer:
         self.device = self.accelerator.device
         self.main = self.accelerator.is_main_process
         self.processes = self.accelerator.num_processes
-        self.test_set = make_test_set(config) if self.main else []
-        self.sampler = make_sampler(config, self.accelerator)
-        self.identity = identity(config, self.sampler.cache, self.processes)
+        self.rank = self.accelerator.process_index
 
+        # Networks and losses first: what is wrong with them shows before a picture
+        # is decoded
         torch.manual_seed(config.seed)  # all processes draw the same weights
         self.model = config.make_model() if model is None else model
-        if config.initial_weights:
+        if config.initial_weights and not self.state_file.exists():
             load_initial_weights(self.model, config.initial_weights)
         self.model.to(self.device)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.params = list(self.model.parameters())
-        self.criterion = make_criterion(config.losses, config.in_channels)
+        with input_errors(ValueError):
+            self.criterion = make_criterion(config.losses, config.in_channels)
         self.criterion.to(self.device).prepare(self.accelerator)
         cuda = self.device.type == "cuda"
         self.optimizers = make_optimizers(
             self.model, config.optimizer, config.lr, config.betas
         )
         if isinstance(self.model, SwinIR):  # the same weights, computed faster
-            self.net = fast(self.model)
+            self.net, self.averaged = fast(self.model), fast(self.ema)
         else:
             self.net = torch.compile(self.model) if cuda else self.model
+            self.averaged = self.ema
         self.gradients, self.update = self.forward_backward, self.clip_and_update
         self.learn = self.criterion.update  # a discriminator, if there is one
         if cuda and config.graph:
@@ -79,6 +85,10 @@ class Trainer:
             self.update = Graphed(self.update)
             if self.processes == 1 and "adversarial" in config.losses:
                 self.learn = Graphed(self.learn)  # DDP's reduction stays outside
+
+        self.test_set = make_test_set(config)[self.rank :: self.processes]
+        self.sampler = make_sampler(config, self.accelerator)
+        self.identity = identity(config, self.sampler.cache, self.processes)
 
         self.step, self.seconds, self.total = 0, 0.0, config.steps or math.inf
         if self.state_file.exists():
@@ -144,6 +154,20 @@ class Trainer:
             self.history.setdefault(name, []).append(value.detach().clone())
         self.step += 1
 
+    @contextmanager
+    def memory_errors(self) -> Iterator[None]:
+        """Say which batch it was that the memory cannot hold."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            patch, batch = self.config.patch, self.config.batch // self.processes
+            raise InputError(
+                f"the memory of {self.device} cannot hold a batch of {batch} patches "
+                f"of {patch}x{patch}: make batch or patch smaller"
+            ) from error
+
     def start_clock(self):
         """From here on, steps count as minutes of training."""
         self.tick, self.ticked = time.perf_counter(), self.step
@@ -185,12 +209,17 @@ class Trainer:
         )
 
     def validate(self):
-        """Measure the averaged weights by the paper's protocol and log it."""
-        if self.test_set:
-            how = protocol(self.config.scale, self.config.in_channels)
-            scores = evaluate(self.ema, self.test_set, *how)
-            scores["seconds"] = self.seconds
-            self.log.write(self.step, "validation", **scores)
+        """Measure the averaged weights by the paper's protocol and log it.
+
+        Every process restores its share of the images.
+        """
+        if not self.config.validation:
+            return
+        how = protocol(self.config.scale, self.config.in_channels)
+        own = measure_images(self.averaged, self.test_set, *how)
+        images = {k: v for part in gather_object([own]) for k, v in part.items()}
+        scores = average(images, self.config.scale, *how)
+        self.log.write(self.step, "validation", **scores, seconds=self.seconds)
 
     def save(self):
         """Write `state.pt`: all that a run consists of beside its files of images."""
@@ -239,7 +268,8 @@ class Trainer:
         config, start, leg_over = self.config, time.perf_counter(), False
         first = self.step
         while self.step < self.total and not leg_over:
-            self.train_step()
+            with self.memory_errors():
+                self.train_step()
             if self.step == first + 1:  # compiling and warming up are not training
                 float(self.history["loss"][0])
                 self.start_clock()

@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import AutocastKwargs
 
+from ..errors import InputError
 from ..measuring.test_sets import read_test_set
 from ..tasks import make_degradation
 from .config import FP16_REFUSED
@@ -19,15 +20,17 @@ def make_accelerator(config):
     """Accelerate on the configured device, in bf16 where that has it.
 
     Raises:
-        ValueError: for fp16, for bf16 on a device without it, and for a batch
+        InputError: for fp16, for a GPU or bf16 where there is none, and for a batch
             that does not divide by the number of processes.
     """
     if os.environ.get("ACCELERATE_MIXED_PRECISION") == "fp16":
-        raise ValueError(FP16_REFUSED)
+        raise InputError(FP16_REFUSED)
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: PyTorch finds no such GPU; use device auto")
     on_cpu = config.device == "cpu" or not torch.cuda.is_available()
     has_bf16 = not on_cpu and torch.cuda.is_bf16_supported(including_emulation=False)
     if config.precision == "bf16" and not has_bf16:
-        raise ValueError("this device does not compute in bf16; use precision fp32")
+        raise InputError("this device does not compute in bf16; use precision fp32")
     mixed = "bf16" if has_bf16 and config.precision != "fp32" else "no"
     accelerator = Accelerator(
         mixed_precision=mixed,
@@ -37,7 +40,7 @@ def make_accelerator(config):
     )
     if config.batch % accelerator.num_processes:
         processes = accelerator.num_processes
-        raise ValueError(f"batch {config.batch} does not divide by {processes}")
+        raise InputError(f"batch {config.batch} does not divide by {processes}")
     return accelerator
 
 

@@ -1,39 +1,55 @@
 """What a run resumes from: one file, whole, and of the same run (chapter 14)."""
 
 import hashlib
+import math
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 
 from ..checkpoint import UNREADABLE
+from ..errors import InputError
 from ..whole_files import whole_file
+from .config import TrainConfig
+from .data import PhotoCache
 
 # The fields of TrainConfig that may differ when a run is resumed
 MAY_CHANGE = {"data", "cache", "device", "graph", "initial_weights", "validation",
               "validate_every", "checkpoint_every", "log_every"}  # fmt: skip
 
+# Those that may also differ when a finished run goes on
+LENGTH = {"steps", "minutes"}
 
-def fingerprint(cache):
+
+def fingerprint(cache: PhotoCache) -> str:
     """Number and hash of a training set's names and sizes, wherever its files lie."""
     layout = cache.hq_layout
     images = list(zip(cache.names, layout.height.tolist(), layout.width.tolist()))
     return f"{len(images)}, {hashlib.sha256(repr(images).encode()).hexdigest()[:12]}"
 
 
-def identity(config, cache, processes):
+def identity(config: TrainConfig, cache: PhotoCache, processes: int) -> dict:
     """What a run is: with any of it changed, the next step would be another."""
     fields = {k: v for k, v in asdict(config).items() if k not in MAY_CHANGE}
     return {**fields, "processes": processes, "photographs": fingerprint(cache)}
 
 
-def write_state(path, state):
+def write_state(path: Path, state: dict) -> None:
     """Write all of a file, or on a crash leave the one that was there before."""
     with whole_file(path) as partial:
         torch.save(state, partial)
 
 
-def read_state(path, run, device):
+def is_longer(run: dict, state: dict) -> bool:
+    """Whether a run, by its identity, goes on where a finished one's state ends."""
+    further = run["steps"] > state["step"] or 60 * run["minutes"] > state["seconds"]
+    return state["step"] >= state["total"] and further
+
+
+def read_state(path: Path, run: dict, device: torch.device) -> dict:
     """Read the state of a run.
+
+    A finished run may go on: its `steps` or `minutes` may have grown.
 
     Args:
         path: `state.pt` in the run's folder.
@@ -41,20 +57,19 @@ def read_state(path, run, device):
         device: where the tensors go.
 
     Raises:
-        ValueError: for a damaged file, and for the state of another run.
+        InputError: for a damaged file, and for the state of another run.
     """
     try:
         state = torch.load(path, map_location=device, weights_only=True)
         saved = state["run"]
     except (*UNREADABLE, KeyError, TypeError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is damaged, or no run's state: remove it to start anew"
         ) from error
-    changes = [
-        f"{name}: {saved.get(name)} -> {run.get(name)}"
-        for name in sorted(saved.keys() | run.keys())
-        if saved.get(name) != run.get(name)
-    ]
+    changed = {k for k in saved.keys() | run.keys() if saved.get(k) != run.get(k)}
+    if changed and changed <= LENGTH and is_longer(run, state):
+        return {**state, "total": run["steps"] or math.inf}
+    changes = [f"{k}: {saved.get(k)} -> {run.get(k)}" for k in sorted(changed)]
     if changes:
-        raise ValueError(f"not the run in {path.parent}: {'; '.join(changes)}")
+        raise InputError(f"not the run in {path.parent}: {'; '.join(changes)}")
     return state

@@ -18,6 +18,7 @@ from PIL import Image
 
 from swinir_lite.__main__ import main
 from swinir_lite.errors import InputError
+from swinir_lite.measuring.evaluation import evaluate
 from swinir_lite.trained_models import load_run
 from swinir_lite.training.config import PRESETS, TrainConfig, as_json, load_config
 from swinir_lite.training.engine import Trainer
@@ -264,6 +265,52 @@ def test_resuming_a_finished_run_writes_nothing(config, tmp_path):
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
+def test_a_finished_run_goes_on_with_more_steps(config, tmp_path):
+    run = tmp_path / "run"
+    train(config(steps=2), run)
+    longer = config(steps=5)
+    trainer = train(longer, run, resume=True)
+    assert read_state(run)["step"] == 5
+    rates = [r["lr"] for r in read_log(run / "log.jsonl") if r["event"] == "train"]
+    assert rates[2:] == [longer.lr_at(step, 5) for step in (2, 3, 4)]
+    assert trainer.total == 5
+    assert load_config(run / "config.json").steps == 5
+    with pytest.raises(InputError, match="steps: 5 -> 4"):
+        Trainer(config(steps=4), run, resume=True)
+    stopped = tmp_path / "stopped"
+    Trainer(config(steps=5), stopped).run(leg_minutes=0)
+    with pytest.raises(InputError, match="steps: 5 -> 9"):  # its end was another
+        Trainer(config(steps=9), stopped, resume=True)
+
+
+def test_a_batch_that_memory_cannot_hold_is_named(config, tmp_path, monkeypatch):
+    trainer = Trainer(config(validation={}), tmp_path / "run")
+    trainer.sampler.size = 10**13  # patches: hundreds of terabytes
+    needed = "the memory of cpu cannot hold a batch of 2 patches of 8x8: make batch"
+    with pytest.raises(InputError, match=needed):
+        trainer.run()
+    for error in (MemoryError(), torch.OutOfMemoryError("CUDA out of memory")):
+
+        def fail(error=error):
+            raise error
+
+        monkeypatch.setattr(trainer, "train_step", fail)
+        with pytest.raises(InputError, match=needed):
+            trainer.run()
+
+
+def test_validation_takes_the_fast_path(config, tmp_path, monkeypatch):
+    trainer = train(config(validate_every=6), tmp_path / "run")
+    last = read_log(tmp_path / "run/log.jsonl")[-1]
+    expected = evaluate(trainer.ema, trainer.test_set, 2)
+    assert last["psnr"] == pytest.approx(expected["psnr"], abs=1e-4)
+    assert last["ssim"] == pytest.approx(expected["ssim"], abs=1e-5)
+    slow = type(trainer.ema)
+    monkeypatch.setattr(slow, "forward", lambda *_: pytest.fail("the slow path"))
+    trainer.open_log()
+    trainer.validate()
+
+
 def test_a_run_resumes_on_the_same_photographs_wherever_they_lie(
     config, photos, tmp_path
 ):
@@ -382,18 +429,23 @@ def test_the_bar_and_the_log_round_a_rate_alike(config, tmp_path, monkeypatch):
     assert "images_per_second=279" in trainer.log.bar.postfix
 
 
-def test_initial_weights_fit_all_but_the_head(config, tmp_path):
+def test_initial_weights_fit_all_but_the_head(config, tmp_path, monkeypatch):
     from swinir_lite import save_model
 
     source = train(config(steps=1), tmp_path / "x2")
     path = str(tmp_path / "x2.safetensors")
     save_model(source.ema, path)
     wider = {**TINY["architecture"], "scale": 4}
-    trainer = Trainer(
-        config(architecture=wider, initial_weights=path, patch=4), tmp_path / "x4"
-    )
-    assert torch.equal(trainer.model.conv_first.weight, source.ema.conv_first.weight)
+    for given in (path,):
+        trainer = Trainer(
+            config(architecture=wider, initial_weights=given, patch=4), tmp_path / "x4"
+        )
+        first = trainer.model.conv_first.weight
+        assert torch.equal(first, source.ema.conv_first.weight)
     wider["dim"] = 12
+    monkeypatch.setattr(
+        "swinir_lite.training.engine.make_sampler", lambda *_: pytest.fail("decoded")
+    )
     with pytest.raises(ValueError, match=r"does not fit the model: blocks\.0\.conv"):
         Trainer(config(architecture=wider, initial_weights=path), tmp_path / "no")
 
@@ -424,7 +476,7 @@ for name in ("two", "bursting"):
 
 
 def test_two_processes_train_as_one_with_both_their_patches(config, tmp_path):
-    two = config(batch=4, steps=3, validation={}, checkpoint_every=3)
+    two = config(batch=4, steps=3, checkpoint_every=3)
     (tmp_path / "two.json").write_text(as_json(two))
     bursting = config(batch=4, steps=3, validation={}, lr=1e30)
     (tmp_path / "bursting.json").write_text(as_json(bursting))
@@ -456,11 +508,14 @@ def test_two_processes_train_as_one_with_both_their_patches(config, tmp_path):
     assert [log[0]["processes"] for log in logs] == [1, 2]
     losses = [[r["loss"] for r in log if r["event"] == "train"] for log in logs]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)  # of all patches
+    alone, shared = (next(r for r in log if r["event"] == "validation") for log in logs)
+    assert list(shared["images"]) == list(alone["images"])  # each process had its share
+    assert shared["psnr"] == pytest.approx(alone["psnr"], abs=1e-3)
     last = read_log(tmp_path / "bursting/log.jsonl")[-1]
     assert (last["event"], last["step"]) == ("non-finite", 1)
     assert last["batch"] == names[2] + names[3]  # step 1 of both processes
     frozen = read_log(tmp_path / "frozen/log.jsonl")[-1]
-    assert (frozen["step"], frozen["event"]) == (3, "train")
+    assert (frozen["step"], frozen["event"]) == (3, "validation")
     with pytest.raises(ValueError, match="processes: 2 -> 1"):
         Trainer(two, tmp_path / "two", resume=True)
 
@@ -486,6 +541,13 @@ def test_fp16_is_refused_with_the_reason(config, monkeypatch, tmp_path):
             "'jpeg' does not fit scale 2: what undoes it has scale 1",
         ),
         ({"losses": {"l3": 1}}, "losses must be among l1"),
+        ({"losses": {"feature_matching": 1}}, "feature_matching needs adversarial"),
+        (
+            {"device": "gpu"},
+            "device must be one of .*'cpu', 'cuda'.*, got 'gpu'",
+        ),
+        ({"architecture": {"dim": 0}}, "sizes must be whole and > 0"),
+        ({"architecture": {"scale": 5}}, "no 'pixelshuffledirect' x5; there are"),
         ({"checkpoint_every": 3, "log_every": 2}, "must be a multiple of log_every"),
         ({"log_every": 0}, "log_every must be at least 1, got 0"),
         ({"steps": -1, "minutes": 1}, "either steps or minutes"),
