@@ -1,11 +1,16 @@
 # SwinIR from scratch: `make help` lists what can be made.
 # Another Python: make PYTHON=python3.12 ...; another environment: make VENV=/path ...
+# The newest versions of all dependencies: make CONSTRAINTS= ...
 
 PYTHON ?= python3
 VENV ?= .venv
+PYTHONS := 3.11 3.12 3.13 3.14
+version := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+CONSTRAINTS ?= constraints/$(version).txt
 CHAPTERS ?= $(sort $(wildcard chapters/[0-9][0-9]_*.ipynb))
 
 run := $(VENV)/bin/python -m
+install := $(run) pip install -q --disable-pip-version-check
 installed := $(VENV)/.installed
 site := _build/html/index.html
 sources := $(CHAPTERS) $(wildcard *.md chapters/images/*) \
@@ -13,7 +18,8 @@ sources := $(CHAPTERS) $(wildcard *.md chapters/images/*) \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test lint unit notebooks site lab chapters front-page bench clean
+.PHONY: help book test lint unit notebooks lab chapters front-page bench wheel \
+	lowest constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -53,17 +59,47 @@ bench: $(installed) ## measure the speed on this CPU; OFFICIAL=path/network_swin
 	$(run) benchmarks.speed --output runs/bench.json $(if $(OFFICIAL),--official $(OFFICIAL))
 	$(run) benchmarks.tables runs/bench.json
 
+wheel: $(installed) ## build the package and try it in an environment of its own
+	rm -rf dist _build/wheel
+	$(run) build -q
+	$(PYTHON) -m venv _build/wheel
+	_build/wheel/bin/pip install -q $(addprefix -c ,$(CONSTRAINTS)) dist/*.whl
+	cd _build && wheel/bin/swinir-lite --version && \
+		wheel/bin/python -m swinir_lite restore --help > /dev/null && \
+		wheel/bin/python -W error -c "import swinir_lite; swinir_lite.load_model('lightweight_x2')"
+
+lowest: ## test the package with the lowest versions that it allows
+	$(PYTHON) -m venv _build/lowest
+	_build/lowest/bin/pip install -q -c constraints/lowest.txt -e ".[book,train]" \
+		hypothesis pytest pytest-xdist
+	OMP_NUM_THREADS=1 _build/lowest/bin/pytest -n 2 tests/measuring tests/restoring \
+		$(filter-out tests/test_project.py,$(wildcard tests/test_*.py))
+
+# Without what differs between PyTorch's builds for CPUs and for CUDA
+constraints: ## resolve the versions to install anew, for every Python; needs uv
+	for version in $(PYTHONS); do \
+		uv pip compile -q --no-header --no-annotate --python-version $$version \
+			requirements.txt | sed -e 's/+cpu//' -e '/^\(cuda\|nvidia\|triton\)/d' \
+			> constraints/$$version.txt || exit; \
+	done
+	uv pip compile -q --no-header --no-annotate --python-version $(firstword $(PYTHONS)) \
+		--resolution lowest-direct pyproject.toml \
+		--extra book --extra export --extra train \
+		| sed -e '/^\(nvidia\|triton\)/d' > constraints/lowest.txt
+
 clean: ## remove the built site
-	rm -rf _build
+	rm -rf _build dist
 
 $(site): $(installed) $(sources)
 	$(VENV)/bin/jupyter-book build . -W -q --keep-going
 	@touch $@
 
-$(installed): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \
-		"Python 3.10 or newer is needed, this is " + sys.version.split()[0])'
+$(installed): requirements.txt pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(run) pip install -q --disable-pip-version-check -r requirements.txt
-	$(run) pip install -q --disable-pip-version-check --no-deps -e .
+	$(install) -r requirements.txt $(addprefix -c ,$(CONSTRAINTS))
+	$(install) --no-deps -e .
 	@touch $@
+
+constraints/$(version).txt:
+	@echo "Python 3.11 to 3.14 is needed, $(PYTHON) is $(version):" \
+		"make PYTHON=python3.13 ..." && exit 1

@@ -43,7 +43,7 @@ def describe(error: Exception) -> str:
 def environment(device: torch.device) -> dict:
     """Hardware, versions and date."""
     found = {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M"),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
         "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -61,3 +61,27 @@ def test_contents_are_up_to_date(path):
 def test_every_chapter_has_its_module():
     for path in contents.chapters()[:8]:
         assert (ROOT / f"swinir_lite/{path.stem[3:]}.py").is_file(), path.stem
+
+
+def test_every_room_that_contributors_are_sent_to_is_there():
+    rows = (ROOT / "CONTRIBUTING.md").read_text().partition("## Which room")[2]
+    rows = rows.partition("\n\n| ")[2].partition("\n\n")[0]
+    paths = re.findall(r"`([\w./]+/[\w./]*|\w+\.yml)`", rows)
+    assert len(paths) > 20
+    examples = {"chapters/NN_name.ipynb", "swinir_lite/name.py", "tests/test_name.py"}
+    gone = [p for p in paths if p not in examples and not (ROOT / p).exists()]
+    assert not gone
+
+
+def test_readme_s_table_of_folders_is_complete():
+    rows = re.findall(
+        r"^\| `([\w/]+)/` \|", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    paths = [path.relative_to(ROOT).parts for path, _ in tracked_texts()]
+    folders = {parts[0] for parts in paths if len(parts) > 1}
+    hidden = {folder for folder in folders if "." in folder or folder[0] == "_"}
+    rooms = {
+        str(p.parent.relative_to(ROOT))
+        for p in (ROOT / "swinir_lite").glob("*/__init__.py")
+    }
+    assert set(rows) == (folders - hidden) | rooms | {"swinir_lite"}
