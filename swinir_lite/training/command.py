@@ -1,9 +1,11 @@
-"""The commands that train: prepare, train, profile, ship, download (chapter 14)."""
+"""The commands that train: prepare, leaks, train, profile, ship, download (chapter 14)."""
 
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from ..command_line import add_command, add_measuring_arguments, output_file
+from ..image_files import find_images
+from ..image_pairs import find_pairs
 from ..standard_json import to_json
 from ..tasks import find_metrics
 from ..whole_files import whole_file
@@ -51,6 +53,27 @@ def run_ship(options: Namespace) -> None:
     what = options.run, options.name, options.test_sets, options.data
     entries = ship(*what, options.degradation, metrics)
     print(f"shipped as {', '.join(entries)}")
+
+
+def run_leaks(options: Namespace) -> int:
+    from tqdm import tqdm
+
+    from .leaks import find_leaks
+
+    photos = [path for folder in options.train for path in find_images(folder)]
+    tests = [pair.hq for folder in options.tests for pair in find_pairs(folder)]
+    found = set()
+    for leak in find_leaks(tqdm(photos, unit="photograph"), tests):
+        found.add(leak.photo)
+        tqdm.write(
+            f"{leak.photo}: shares a part with {leak.test} "
+            f"(correlation {leak.correlation})"
+        )
+    if found:
+        print(f"{len(found)} of {len(photos)} photographs: leave them out")
+        return 1
+    print(f"{len(photos)} photographs share nothing with {len(tests)} test images")
+    return 0
 
 
 def run_download(options: Namespace) -> None:
@@ -116,6 +139,15 @@ def add_commands(commands: Any) -> None:
         "--leg-minutes", type=float, default=float("inf"),
         help="stop with a checkpoint after so many minutes; resume later",
     )  # fmt: skip
+
+    leaks = add_command(
+        commands, "leaks", run_leaks, "find test images among training photographs",
+        """
+        swinir-lite leaks --train photographs --tests data/Set5 data/Set14
+        """,
+    )  # fmt: skip
+    leaks.add_argument("--train", nargs="+", required=True, help="folders of photos")
+    leaks.add_argument("--tests", nargs="+", required=True, help="such as data/Set5")
 
     profile = add_command(
         commands, "profile", run_profile, "where a training step's time goes",
