@@ -1,4 +1,4 @@
-"""The commands that train: prepare, leaks, train, profile, ship, download (chapter 14)."""
+"""The commands that train: download, prepare, leaks, train, profile, ship."""
 
 from argparse import ArgumentParser, Namespace
 from typing import Any

@@ -180,7 +180,11 @@ class LeakSearch:
         self.needles = coarse_needles(self.images, ("whole", "middle"))
 
     def suspects(self, photo: Tensor) -> list[tuple[float, int, bool, Needle]]:
-        """(coarse correlation, test, whether it is the haystack, needle), best first."""
+        """The MOST alike tests of a photograph, by coarse copies; best first.
+
+        Of each the correlation, its number, whether it is the one to look in, and
+        the needle.
+        """
         best = {}
 
         def note(value: float, test: int, inside_test: bool, needle: Needle) -> None:
