@@ -37,8 +37,7 @@ lint: $(installed) ## check the style of code and chapters
 	$(run) ruff format --check .
 
 unit: $(site) ## run the unit tests, those of the built site among them
-	OMP_NUM_THREADS=1 $(run) pytest -n 2 tests --ignore tests/speed/test_kernels.py
-	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 $(run) pytest -n 2 tests/speed/test_kernels.py
+	OMP_NUM_THREADS=1 $(run) pytest -n 2 tests
 
 notebooks: $(installed) ## execute every chapter and compare its outputs with the committed ones
 	OMP_NUM_THREADS=1 $(run) pytest -n 2 --dist loadfile \

@@ -3,7 +3,6 @@
 import copy
 import math
 import statistics
-import sys
 import time
 import traceback
 from unittest import mock
@@ -14,13 +13,8 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from swinir_lite import VARIANTS
-from swinir_lite.speed.network import (
-    FastSwinIR,
-    compiled_layer,
-    fast,
-    swin_layer,
-    window_attention,
-)
+from swinir_lite.speed.composed import compiled_layer, swin_layer, window_attention
+from swinir_lite.speed.network import FastSwinIR, fast
 
 from .comparisons import pair, training_batch, training_step
 from .counting import H200, counts, floor_ms, network_flops, training_bytes
@@ -40,17 +34,10 @@ from .measure import (
 )
 from .official import build_pair
 
-fast_code = sys.modules["swinir_lite.speed.network"]
 
-
-class ComposedLayers(FastSwinIR):
-    """Layers of PyTorch's operations around the attention, where others would serve."""
-
-    def _fuses_layers(self, backend, dtype):
-        return False
-
-    def _prepared(self, x, dtype):
-        return False
+def composed(model, attention):
+    """Layers of PyTorch's operations, also where kernels would serve."""
+    return FastSwinIR(model, attention, LOW, path="composed")
 
 
 def machine(args):
@@ -91,26 +78,25 @@ def steps(args, variant="lightweight_x2", height=360, width=640):
     _, model = pair(args, variant)
     image = torch.rand(1, 3, height, width, device=args.device)
 
-    def composed(attention):
-        return without_gradients(ComposedLayers(model, attention, LOW), image)
+    def by(attention):
+        return without_gradients(composed(model, attention), image)
 
     runs = {
         "chapters float32": without_gradients(model, image),
         "chapters bfloat16": without_gradients(model, image, autocast=True),
-        "channels last, explicit": composed("reference"),
-        "sdpa": composed("sdpa"),
+        "channels last, explicit": by("reference"),
+        "sdpa": by("sdpa"),
     }
     if args.device.type == "cuda":
         fused = fast(model, dtype=LOW)
 
         def without_graph(x):
-            inference = fused.packed(LOW)
-            if inference.version is None:
-                inference(x)  # packs the weights
-            return inference.forward(x)
+            if fused.inference is None:
+                fused(x)  # packs the weights
+            return fused.inference.forward(x)
 
         runs |= {
-            "fused attention": composed("triton"),
+            "fused attention": by("triton"),
             "fused attention, layers compiled": without_gradients(
                 fast(model, "triton", LOW, compiled=True), image
             ),
@@ -301,7 +287,7 @@ def compiled(args, attention, variant="lightweight_x2"):
     """torch.compile with dynamic sizes: how often it compiles, and what it gains."""
     print(f"{variant}, compiled for all sizes, attention {attention}", flush=True)
     _, model = pair(args, variant)
-    eager = ComposedLayers(model, attention, LOW)
+    eager = composed(model, attention)
     dynamic = fast(model, attention, LOW, compiled=True)
     sizes = [(360, 640), (256, 256), (333, 500), (512, 512), (404, 720)]
     if args.device.type == "cpu":
@@ -334,13 +320,13 @@ def compiled_once(args, variant="lightweight_x2", height=360, width=640):
     print(f"{variant}, {height}x{width}, compiled for this size", flush=True)
     _, model = pair(args, variant)
     image = torch.rand(1, 3, height, width, device=args.device)
-    eager = ComposedLayers(model, "reference", LOW)
+    eager = composed(model, "reference")
     dynamic = fast(model, "reference", LOW, compiled=True)
     runs = {"eager": without_gradients(eager, image)}
     runs["compiled"] = without_gradients(dynamic, image)
     torch._dynamo.reset()
     fixed = torch.compile(swin_layer, dynamic=False)
-    with mock.patch.object(fast_code, "compiled_layer", return_value=fixed):
+    with mock.patch("swinir_lite.speed.network.compiled_layer", return_value=fixed):
         start = time.perf_counter()
         runs["compiled"]()
         first = round(time.perf_counter() - start, 3)

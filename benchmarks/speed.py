@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from swinir_lite.speed.network import attention_backend
+from swinir_lite.speed.routes import attention_backend
 from swinir_lite.variants import RELEASED
 
 from . import breakdown

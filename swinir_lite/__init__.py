@@ -10,7 +10,8 @@ from .image_restoration import imresize, psnr, rgb_to_y, ssim, to_image, to_tens
 from .relative_position_attention import WindowAttention, relative_position_index
 from .residual_swin_transformer_block import ResidualSwinTransformerBlock
 from .shifted_windows import attention_mask, cyclic_shift
-from .speed.network import attention_backend, fast
+from .speed.network import fast
+from .speed.routes import attention_backend
 from .swin_transformer_layer import MLP, SwinTransformerLayer
 from .swinir import SwinIR, SwinIRConfig
 from .variants import VARIANTS

@@ -7,8 +7,6 @@ import torch
 from .checkpoint import UNREADABLE, load_model
 from .convolutional_baseline import ResidualCNN
 from .shipped_weights import shipped_models
-from .speed.network import fast
-from .swinir import SwinIR
 from .training.config import load_config
 
 
@@ -46,9 +44,3 @@ def scale_and_channels(model):
     if isinstance(model, ResidualCNN):
         return model.head[1].upscale_factor, model.conv_first.in_channels
     return model.config.scale, model.config.in_channels
-
-
-def fastest(model):
-    """The network as it computes fastest here: on a GPU if there is one."""
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return fast(model) if isinstance(model, SwinIR) else model

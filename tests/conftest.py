@@ -1,5 +1,6 @@
 """What the tests share: the folder of test data beside the repository, and seeds."""
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -7,6 +8,11 @@ import pytest
 import torch
 
 from swinir_lite.__main__ import main
+
+if not torch.cuda.is_available():
+    # Triton's interpreter runs kernels on any CPU. Triton reads this as it is
+    # imported, which more than the tests of kernels do
+    os.environ["TRITON_INTERPRET"] = "1"
 
 hypothesis.settings.register_profile(
     "book", deadline=None, max_examples=25, derandomize=True

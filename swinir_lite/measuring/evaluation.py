@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..image_restoration import psnr, ssim, to_image
+from ..speed.network import fastest
 from ..tasks import Metric, check_scale, make_degradation
-from ..trained_models import fastest, scale_and_channels
+from ..trained_models import scale_and_channels
 from .test_sets import TestPair, read_test_set
 
 CHANNELS = ("Y", "RGB", "gray")

@@ -7,7 +7,8 @@ from PIL import Image
 from ..image_files import read_image
 from ..image_restoration import to_image, to_tensor
 from ..measuring.evaluation import restore, window_size
-from ..trained_models import fastest, scale_and_channels
+from ..speed.network import fastest
+from ..trained_models import scale_and_channels
 
 
 def restore_files(model, paths, folder):

@@ -17,28 +17,29 @@ from ..swin_transformer_layer import SwinTransformerLayer
 from ..swinir import SwinIR
 from .window_masks import mask_patterns, window_patterns
 
-TOKENS_AT_ONCE = 4096
+TOKENS_AT_ONCE = 4096  # of a strip, as far as a row of windows has no more
 LOG2_E = math.log2(math.e)
 
 
-class Scratch(NamedTuple):
-    """The largest tensors of a strip, in memory that every strip overwrites.
+class Strips(NamedTuple):
+    """How large strips are, and the largest tensors of one, which all overwrite.
 
     Memory given back and asked for again arrives in pages that the system has to
     clear first, which takes longer than to compute what is written there.
     """
 
+    tokens: int
     qkv: Tensor
     scores: Tensor
 
 
-def rows_at_once(x: Tensor, multiple: int) -> int:
-    """How many rows of ``(B, H, W, C)`` make a strip."""
-    return multiple * max(1, TOKENS_AT_ONCE // (multiple * x.shape[0] * x.shape[2]))
+def rows_at_once(x: Tensor, multiple: int, tokens_at_once: int) -> int:
+    """How many rows of `(B, H, W, C)` make a strip."""
+    return multiple * max(1, tokens_at_once // (multiple * x.shape[0] * x.shape[2]))
 
 
 def read_rows(x: Tensor, top: int, count: int) -> Tensor:
-    """Rows of ``(B, H, W, C)``, going on at the top after the last."""
+    """Rows of `(B, H, W, C)`, going on at the top after the last."""
     wrapped = top + count - x.shape[1]
     if wrapped <= 0:
         return x[:, top : top + count]
@@ -46,13 +47,14 @@ def read_rows(x: Tensor, top: int, count: int) -> Tensor:
 
 
 def write_rows(x: Tensor, top: int, rows: Tensor) -> None:
+    """The inverse of `read_rows`."""
     kept = min(rows.shape[1], x.shape[1] - top)
     x[:, top : top + kept] = rows[:, :kept]
     x[:, : rows.shape[1] - kept] = rows[:, kept:]
 
 
 def linear(x: Tensor, layer: nn.Linear) -> Tensor:
-    """A linear layer on windows ``(n, N, C)``, as a convolution of 1x1.
+    """A linear layer on windows `(n, N, C)`, as a convolution of 1x1.
 
     The same sums by another library, oneDNN. On the AMD processor of the benchmark
     it takes half the time of MKL, to which PyTorch gives matrix products.
@@ -63,14 +65,14 @@ def linear(x: Tensor, layer: nn.Linear) -> Tensor:
 
 
 def project_(qkv: Tensor, attention: WindowAttention, x: Tensor) -> Tensor:
-    """q, k and v of windows ``(n, N, C)``, each ``(n * h, N, d)``, in place."""
+    """q, k and v of windows `(n, N, C)`, each `(n * h, N, d)`, in place."""
     projected = linear(x, attention.qkv).unflatten(-1, (3, attention.num_heads, -1))
     projected = projected.permute(2, 0, 3, 1, 4)
     return qkv.resize_(projected.shape).copy_(projected).flatten(1, 2)
 
 
-def attend(attention: WindowAttention, x: Tensor, scratch: Scratch) -> Tensor:
-    """Attention in windows ``(n, N, C)``; bias and mask are in ``scratch.scores``.
+def attend(attention: WindowAttention, x: Tensor, strips: Strips) -> Tensor:
+    """Attention in windows `(n, N, C)`; bias and mask are in `strips.scores`.
 
     Explicit, since scores stay in cache. They have a row for each key, not for
     each query: softmax then takes its sums over whole rows, and the product with v
@@ -79,8 +81,8 @@ def attend(attention: WindowAttention, x: Tensor, scratch: Scratch) -> Tensor:
     divide the product with v, whose 10 channels a head are fewer than 64 weights.
     """
     count, tokens, channels = x.shape
-    q, k, v = project_(scratch.qkv, attention, x)
-    scores = scratch.scores.flatten(0, 1)
+    q, k, v = project_(strips.qkv, attention, x)
+    scores = strips.scores.flatten(0, 1)
     scores.baddbmm_(k, q.transpose(1, 2), alpha=LOG2_E * attention.scale)
     weights = scores.sub_(scores.amax(1, keepdim=True)).exp2_()
     mixed = torch.bmm(v.transpose(1, 2), weights)  # (n * h, d, N)
@@ -90,9 +92,9 @@ def attend(attention: WindowAttention, x: Tensor, scratch: Scratch) -> Tensor:
 
 
 def masked_biases(layer: SwinTransformerLayer, x: Tensor) -> Tensor:
-    """Relative position bias and the masks: ``(4, h, N, N)``, or 1 without a shift.
+    """Relative position bias and the masks: `(4, h, N, N)`, or 1 without a shift.
 
-    For powers of two, with a row for each key, as ``attend`` wants them.
+    For powers of two, with a row for each key, as `attend` wants them.
     """
     bias = LOG2_E * layer.attn.relative_position_bias()[None]
     if layer.shift:
@@ -101,48 +103,55 @@ def masked_biases(layer: SwinTransformerLayer, x: Tensor) -> Tensor:
     return bias.transpose(2, 3).contiguous().to(x.dtype)
 
 
-def swin_windows_(tokens: Tensor, layer: SwinTransformerLayer, scratch: Scratch):
-    """Apply a layer to windows ``(n, N, C)`` in place."""
-    tokens += attend(layer.attn, layer.norm1(tokens), scratch)
+def layer_on_windows_(
+    tokens: Tensor, layer: SwinTransformerLayer, strips: Strips
+) -> None:
+    """Apply a layer to windows `(n, N, C)` in place."""
+    tokens += attend(layer.attn, layer.norm1(tokens), strips)
     hidden = layer.mlp.act(linear(layer.norm2(tokens), layer.mlp.fc1))
     tokens += linear(hidden, layer.mlp.fc2)
 
 
-def swin_layer_(x: Tensor, layer: SwinTransformerLayer, scratch: Scratch) -> Tensor:
-    """Apply a layer of chapter 6 to ``(B, H, W, C)`` in place; no gradients."""
+def layer_in_strips_(x: Tensor, layer: SwinTransformerLayer, strips: Strips) -> Tensor:
+    """Apply a layer of chapter 6 to `(B, H, W, C)` in place; no gradients."""
     batch, height, width, channels = x.shape
     side, shift = layer.window_size, layer.shift
     down, across = height // side, width // side
     biases = masked_biases(layer, x)
     patterns = window_patterns(down, across, x.device).expand(batch, down, across)
     patterns = patterns if shift else torch.zeros_like(patterns)
-    step = rows_at_once(x, side)
+    step = rows_at_once(x, side, strips.tokens)
     for top in range(0, height, step):
         count = min(step, height - top)
         strip = read_rows(x, top + shift, count)
         strip = strip.roll(-shift, dims=2) if shift else strip
         windows = strip.view(batch, count // side, side, across, side, channels)
-        tokens = windows.transpose(2, 3).reshape(-1, side**2, channels)
+        # A copy even where one window across leaves the order as it is, since a
+        # strip cannot be written to where it is still read
+        tokens = windows.transpose(2, 3).clone(memory_format=torch.contiguous_format)
+        tokens = tokens.view(-1, side**2, channels)
         kinds = patterns[:, top // side : (top + count) // side].flatten()
         # One row of windows may be too many: a wide image, or a batch
-        parts = math.ceil(tokens.shape[0] * side**2 / TOKENS_AT_ONCE)
+        parts = math.ceil(tokens.shape[0] * side**2 / strips.tokens)
         for some, kind in zip(tokens.chunk(parts), kinds.chunk(parts)):
-            scratch.scores.resize_(len(kind), *biases.shape[1:])
-            torch.index_select(biases, 0, kind, out=scratch.scores)
-            swin_windows_(some, layer, scratch)
+            strips.scores.resize_(len(kind), *biases.shape[1:])
+            torch.index_select(biases, 0, kind, out=strips.scores)
+            layer_on_windows_(some, layer, strips)
         windows = tokens.view(batch, count // side, across, side, side, channels)
         strip = windows.transpose(2, 3).reshape(strip.shape)
         write_rows(x, top + shift, strip.roll(shift, dims=2) if shift else strip)
     return x
 
 
-def add_convolution_(total: Tensor, x: Tensor, module: nn.Module) -> None:
-    """Add what convolutions make of ``(B, H, W, C)`` to ``total``, strip by strip."""
+def add_convolution_(
+    total: Tensor, x: Tensor, module: nn.Module, tokens_at_once: int
+) -> None:
+    """Add what convolutions make of `(B, H, W, C)` to `total`, strip by strip."""
     *first, last = module if isinstance(module, nn.Sequential) else [module]
     for part in first:
         x = part(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     height, border = x.shape[1], last.padding[0]
-    step = rows_at_once(x, 1)
+    step = rows_at_once(x, 1, tokens_at_once)
     for top in range(0, height, step):
         bottom = min(top + step, height)
         above, below = max(0, top - border), min(height, bottom + border)
@@ -152,22 +161,25 @@ def add_convolution_(total: Tensor, x: Tensor, module: nn.Module) -> None:
         total[:, top:bottom] += rows.permute(0, 2, 3, 1)
 
 
-def deep_features(model: SwinIR, shallow: Tensor) -> Tensor:
-    """RSTBs and the norm after them: ``(B, H, W, C)`` -> the same."""
+def deep_features(model: SwinIR, shallow: Tensor, tokens_at_once: int) -> Tensor:
+    """RSTBs and the norm after them: `(B, H, W, C)` -> the same."""
     x = model.norm_in(shallow)
     inside = torch.empty_like(x)
-    scratch = Scratch(qkv=x.new_empty(0), scores=x.new_empty(0))
+    strips = Strips(tokens_at_once, qkv=x.new_empty(0), scores=x.new_empty(0))
     for block in model.blocks:
         inside.copy_(x)
         for layer in block.layers:
-            swin_layer_(inside, layer, scratch)
-        add_convolution_(x, inside, block.conv)
+            layer_in_strips_(inside, layer, strips)
+        add_convolution_(x, inside, block.conv, tokens_at_once)
     return model.norm_out(x)
 
 
 @torch.inference_mode()
-def add_deep_features(model: SwinIR, shallow: Tensor) -> Tensor:
-    """The long skip: ``(B, H, W, C)`` and what the RSTBs make of it, added."""
+def add_deep_features(
+    model: SwinIR, shallow: Tensor, tokens_at_once: int = TOKENS_AT_ONCE
+) -> Tensor:
+    """The long skip: `(B, H, W, C)` and what the RSTBs make of it, added."""
     total = shallow.clone(memory_format=torch.contiguous_format)
-    add_convolution_(total, deep_features(model, total), model.conv_after_body)
+    deep = deep_features(model, total, tokens_at_once)
+    add_convolution_(total, deep, model.conv_after_body, tokens_at_once)
     return total

@@ -14,10 +14,18 @@ from torch import Tensor, nn
 
 from ..swinir import SwinIR, pad_to_multiple
 from .cuda_graph import Graphed
-from .kernels import convolution
-from .kernels.inference_layer import add_features, inverse_deviation, swin_layer
-from .kernels.norm import run_forward as layer_norm
-from .kernels.packing import pack_layer
+from .kernels.convolution import (
+    last_convolution,
+    pack_last_convolution,
+    pixel_shuffle,
+)
+from .kernels.inference_layer import (
+    add_features,
+    inference_layer,
+    inverse_deviation,
+)
+from .kernels.inference_packing import pack_for_inference
+from .kernels.norm import norm_forward
 
 MAX_GRAPHS = 4  # each keeps the memory of one forward pass
 
@@ -25,7 +33,7 @@ MAX_GRAPHS = 4  # each keeps the memory of one forward pass
 def weight_version(model: nn.Module) -> int:
     """A number that changes when any parameter is replaced or written to.
 
-    Optimizers and ``load_state_dict`` are noticed. Writes through ``.data`` are not,
+    Optimizers and `load_state_dict` are noticed. Writes through `.data` are not,
     nor those to weights made in inference mode: PyTorch does not count them. After
     such, wrap the model anew.
     """
@@ -41,7 +49,7 @@ def _pad8(size: int) -> int:
     return -size % 8
 
 
-def pack_convolution(conv: nn.Conv2d, dtype: torch.dtype) -> nn.Conv2d:
+def pad_convolution(conv: nn.Conv2d, dtype: torch.dtype) -> nn.Conv2d:
     """A convolution with channels padded to multiples of 8, channels last.
 
     Without the padding cuDNN takes a path half as fast.
@@ -49,27 +57,27 @@ def pack_convolution(conv: nn.Conv2d, dtype: torch.dtype) -> nn.Conv2d:
     outputs, inputs = conv.weight.shape[:2]
     weight = F.pad(conv.weight, (0, 0, 0, 0, 0, _pad8(inputs), 0, _pad8(outputs)))
     bias = F.pad(conv.bias, (0, _pad8(outputs)))
-    packed = nn.Conv2d(*weight.shape[1::-1], conv.kernel_size, padding=conv.padding)
-    packed.weight = nn.Parameter(weight.detach().to(dtype), requires_grad=False)
-    packed.bias = nn.Parameter(bias.detach().to(dtype), requires_grad=False)
-    return packed.to(memory_format=torch.channels_last)
+    padded = nn.Conv2d(*weight.shape[1::-1], conv.kernel_size, padding=conv.padding)
+    padded.weight = nn.Parameter(weight.detach().to(dtype), requires_grad=False)
+    padded.bias = nn.Parameter(bias.detach().to(dtype), requires_grad=False)
+    return padded.to(memory_format=torch.channels_last)
 
 
-def pack_convolutions(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+def pad_convolutions(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """The same for every convolution of a sequence, and pixel shuffles to match."""
     if isinstance(module, nn.Conv2d):
-        return pack_convolution(module, dtype)
+        return pad_convolution(module, dtype)
     parts = list(module)
-    packed = []
+    padded = []
     for i, part in enumerate(parts):
         if isinstance(part, nn.PixelShuffle):
-            part = ChannelsLastShuffle(part.upscale_factor, take_bias(packed[-1]))
+            part = ChannelsLastShuffle(part.upscale_factor, take_bias(padded[-1]))
         elif isinstance(part, nn.Conv2d):
-            part = pack_convolution(part, dtype)
+            part = pad_convolution(part, dtype)
             if isinstance((parts + [None])[i + 1], nn.PixelShuffle):
                 order_for_shuffle(part, parts[i + 1].upscale_factor)
-        packed.append(part)
-    return nn.Sequential(*packed)
+        padded.append(part)
+    return nn.Sequential(*padded)
 
 
 def order_for_shuffle(conv: nn.Conv2d, factor: int) -> None:
@@ -100,17 +108,17 @@ class ChannelsLastShuffle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)
-        x = convolution.pixel_shuffle(x, self.bias, self.factor)
+        x = pixel_shuffle(x, self.bias, self.factor)
         return x.permute(0, 3, 1, 2)
 
 
 def _apply(module: nn.Module, x: Tensor) -> Tensor:
-    """A module for ``(B, C, H, W)`` applied to ``(B, H, W, C)``."""
+    """A module for `(B, C, H, W)` applied to `(B, H, W, C)`."""
     return module(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 class CudaInference:
-    """Computes what ``model`` computes, in ``dtype``, without gradients."""
+    """Computes what `model` computes, in `dtype`, without gradients."""
 
     def __init__(self, model: SwinIR, dtype: torch.dtype):
         self.model = model
@@ -123,17 +131,17 @@ class CudaInference:
     def pack(self) -> None:
         model, dtype = self.model, self.dtype
         self.layers = [
-            [(pack_layer(layer, dtype), layer.shift) for layer in block.layers]
+            [(pack_for_inference(layer, dtype), layer.shift) for layer in block.layers]
             for block in model.blocks
         ]
-        self.convolutions = [pack_convolutions(b.conv, dtype) for b in model.blocks]
-        self.conv_first = pack_convolution(model.conv_first, dtype)
-        self.conv_after_body = pack_convolutions(model.conv_after_body, dtype)
+        self.convolutions = [pad_convolutions(b.conv, dtype) for b in model.blocks]
+        self.conv_first = pad_convolution(model.conv_first, dtype)
+        self.conv_after_body = pad_convolutions(model.conv_after_body, dtype)
         self.biases = [take_bias(conv) for conv in self.convolutions]
         self.bias_after_body = take_bias(self.conv_after_body)
         last = max(i for i, m in enumerate(model.head) if isinstance(m, nn.Conv2d))
-        self.head = pack_convolutions(model.head[:last], dtype)
-        self.conv_last = convolution.pack_convolution(model.head[last], dtype)
+        self.head = pad_convolutions(model.head[:last], dtype)
+        self.conv_last = pack_last_convolution(model.head[last], dtype)
         self.after_last = model.head[last + 1 :]
         # Copies, so that a graph reads nothing that the model may give up
         self.mean = model.mean.clone()
@@ -145,16 +153,16 @@ class CudaInference:
     def deep_features(self, shallow: Tensor) -> Tensor:
         """All blocks, the convolution after them, and the long residual."""
         config, channels = self.model.config, self.model.config.dim
-        x = layer_norm(shallow, *self.norm_in, self.dtype)
+        x = norm_forward(shallow, *self.norm_in, self.dtype)
         inverse = inverse_deviation(x, channels)
         for layers, conv, bias in zip(self.layers, self.convolutions, self.biases):
             residual = x
             for packed, shift in layers:
-                x, inverse = swin_layer(
+                x, inverse = inference_layer(
                     x, inverse, packed, channels, config.window_size, shift
                 )
             x, inverse = add_features(residual, _apply(conv, x), bias, channels)
-        x = _apply(self.conv_after_body, layer_norm(x, *self.norm_out, self.dtype))
+        x = _apply(self.conv_after_body, norm_forward(x, *self.norm_out, self.dtype))
         return add_features(shallow, x, self.bias_after_body, channels)[0]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -165,7 +173,7 @@ class CudaInference:
         )
         shallow = self.conv_first(image).permute(0, 2, 3, 1)
         features = _apply(self.head, self.deep_features(shallow))
-        pixels = convolution.convolution(features, self.conv_last)
+        pixels = last_convolution(features, self.conv_last)
         restored = self.after_last(pixels)
         if config.upsampler == "none":
             restored = x + restored

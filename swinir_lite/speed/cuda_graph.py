@@ -1,6 +1,26 @@
 """Replay a piece of PyTorch as one CUDA graph (chapters 13 and 14)."""
 
+from collections.abc import Callable, Sequence
+
 import torch
+from torch import Tensor
+
+
+def fill(recorded: Sequence[Tensor], given: Sequence[Tensor]) -> None:
+    """Copy inputs to where a graph reads them; ValueError for those of another kind.
+
+    Copied as they are, smaller ones would be broadcast, and types converted.
+    """
+    kinds = [
+        [(tuple(x.shape), x.dtype) for x in tensors] for tensors in (recorded, given)
+    ]
+    if kinds[0] != kinds[1]:
+        expected, found = (
+            ", ".join(f"{shape} in {dtype}" for shape, dtype in kind) for kind in kinds
+        )
+        raise ValueError(f"this CUDA graph was recorded for {expected}, got {found}")
+    for kept, x in zip(recorded, given):
+        kept.copy_(x)
 
 
 class Graphed:
@@ -8,16 +28,17 @@ class Graphed:
 
     A training step of a small network launches hundreds of kernels, and the host
     needs longer to launch them than the GPU to run them.  Replaying costs one
-    launch.  The first `warmup` calls run as they are, so that all is compiled and
-    allocated; the next is recorded.  The function must not read values back to
-    the host; what it returns is overwritten by the next call.
+    launch. The first `warmup` calls run as they are, so that all is compiled and
+    allocated; the next is recorded. The function must not read values back to
+    the host; what it returns is overwritten by the next call. Inputs of another
+    shape or type than those recorded are refused with a ValueError.
     """
 
-    def __init__(self, function, warmup=3):
+    def __init__(self, function: Callable, warmup: int = 3):
         self.function, self.warmup, self.graph = function, warmup, None
         self.stream = torch.cuda.Stream()
 
-    def run_aside(self, inputs):
+    def run_aside(self, inputs: Sequence[Tensor]):
         """Call the function on the stream that will record it."""
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
@@ -25,7 +46,8 @@ class Graphed:
         torch.cuda.current_stream().wait_stream(self.stream)
         return outputs
 
-    def record(self, inputs):
+    def record(self, inputs: Sequence[Tensor]) -> None:
+        """Record the function, which does not run it."""
         self.inputs = [x.clone() for x in inputs]
         self.graph = torch.cuda.CUDAGraph()
         # thread_local: other threads, such as NCCL's, go on using the device
@@ -34,13 +56,12 @@ class Graphed:
         ):
             self.outputs = self.function(*self.inputs)
 
-    def __call__(self, *inputs):
+    def __call__(self, *inputs: Tensor):
         if self.warmup:
             self.warmup -= 1
             return self.run_aside(inputs)
         if self.graph is None:
             self.record(inputs)
-        for kept, given in zip(self.inputs, inputs):
-            kept.copy_(given)
+        fill(self.inputs, inputs)
         self.graph.replay()
         return self.outputs

@@ -10,12 +10,13 @@ from torch.export import Dim, ExportedProgram
 
 from ..swinir import SwinIR
 from .network import FastSwinIR
+from .routes import choose_route
 
 ONNX_OPSET = 18
 
 
 def pad_with_tensors(x: Tensor, multiple: int) -> Tensor:
-    """``pad_to_multiple`` with sizes as tensors, which exporters can follow."""
+    """`pad_to_multiple` with sizes as tensors, which exporters can follow."""
 
     def reflected(length):
         padded = (length + multiple - 1) // multiple * multiple
@@ -34,15 +35,18 @@ class ExportableSwinIR(FastSwinIR):
 
     def forward(self, image: Tensor) -> Tensor:
         height, width = (side * self.config.scale for side in image.shape[-2:])
-        restored = self.differentiable(image, "reference", image.dtype)
+        route = choose_route(
+            self.config, image.device, image.dtype, True, "reference", "composed"
+        )
+        restored = self.composed(image, route)
         return restored[:, :, :height, :width]
 
 
 def export_program(model: SwinIR, batch: int | None = 1) -> ExportedProgram:
-    """``torch.export`` of a model for images of any height and width.
+    """`torch.export` of a model for images of any height and width.
 
-    The program computes what ``model(image)`` does, in float32 on a CPU, for a
-    fixed number of images, or for any above one if ``batch`` is None. PyTorch
+    The program computes what `model(image)` does, in float32 on a CPU, for a
+    fixed number of images, or for any above one if `batch` is None. PyTorch
     lets the program refuse images that are a single window wide; ONNX takes them.
     """
     network = ExportableSwinIR(deepcopy(model).float().cpu().eval())
@@ -59,7 +63,7 @@ def export_program(model: SwinIR, batch: int | None = 1) -> ExportedProgram:
 
 
 def export_onnx(model: SwinIR, path: str | Path) -> Path:
-    """Write a model as ONNX: ``image`` (B, C, H, W) to ``restored``, of any B, H, W.
+    """Write a model as ONNX: `image` (B, C, H, W) to `restored`, of any B, H, W.
 
     Needs the packages onnx and onnxscript. A file appears only once it is whole.
     """

@@ -1,6 +1,5 @@
-"""The fused kernels in Triton's interpreter, which runs them on any CPU."""
+"""The fused kernels, on a GPU or in Triton's interpreter: see tests/conftest.py."""
 
-import os
 from types import SimpleNamespace
 
 import pytest
@@ -8,35 +7,40 @@ import torch
 import torch.nn.functional as F
 
 pytest.importorskip("triton", reason="the kernels need the package triton")
-if os.environ.get("TRITON_INTERPRET") != "1":
-    # Triton reads it when it is imported, which other tests do too: hence a process
-    # of its own, which `make unit` starts
-    pytest.skip("needs TRITON_INTERPRET=1 from the start", allow_module_level=True)
 
 import triton
 import triton.language as tl
 
 from swinir_lite import SwinIR, SwinIRConfig
+from swinir_lite.speed.composed import reference_attention
 from swinir_lite.speed.cuda import CudaInference
 from swinir_lite.speed.kernels import convolution as convolution_kernels
 from swinir_lite.speed.kernels.attention import triton_window_attention
 from swinir_lite.speed.kernels.inference_layer import (
     gelu,
+    inference_layer,
     inverse_deviation,
-    swin_layer,
 )
+from swinir_lite.speed.kernels.inference_packing import pack_for_inference
 from swinir_lite.speed.kernels.norm import triton_layer_norm
-from swinir_lite.speed.kernels.packing import pack_layer
 from swinir_lite.speed.kernels.training_layer import (
     SMALL_TAIL_BACKWARD,
     TAIL_BACKWARD,
-    pack_layers,
+    pack_for_training,
     tail_backward_launch,
-    triton_swin_layer,
+    training_layer,
 )
-from swinir_lite.speed.network import _reference_attention, fast
+from swinir_lite.speed.network import fast
 
 TOLERANCE = 1e-5  # relative, in float32
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.fixture(autouse=True)
+def _device(_seed):
+    """All tensors are made where the kernels run; float32 has all of its digits."""
+    with torch.device(DEVICE), torch.backends.cudnn.flags(allow_tf32=False):
+        yield
 
 
 def distance(value, reference):
@@ -78,7 +82,7 @@ def test_attention_equals_the_explicit_form(
         lambda *x: triton_window_attention(*x, window, shift), (qkv, bias), grad
     )
     explicit = outputs_and_gradients(
-        lambda *x: _reference_attention(*x, window, shift),
+        lambda *x: reference_attention(*x, window, shift),
         (qkv.double(), bias.double()),
         grad.double(),
     )
@@ -92,7 +96,7 @@ def test_attention_in_half_precision_is_off_by_its_rounding():
         lambda *x: triton_window_attention(*x, 8, 4), (qkv, bias), grad
     )
     explicit = outputs_and_gradients(
-        lambda *x: _reference_attention(*x, 8, 4),
+        lambda *x: reference_attention(*x, 8, 4),
         (qkv.double(), bias.double()),
         grad.double(),
     )
@@ -108,20 +112,6 @@ def test_mask_keeps_opposite_borders_apart():
     qkv[:, -2:, :, :] += 1  # the bottom rows, which the shift puts below the top ones
     after = triton_window_attention(qkv, bias, 4, 2)
     assert torch.equal(before[:, :2], after[:, :2])
-
-
-def test_attention_does_not_break_a_compiled_graph():
-    qkv, bias, grad = attention_inputs(4, 2, 5, 1, 1, 1, torch.float32)
-
-    def double(qkv, bias):
-        return 2 * triton_window_attention(qkv, bias, 4, 2)
-
-    compiled = torch.compile(double, backend="aot_eager", fullgraph=True)
-    expected = outputs_and_gradients(double, (qkv, bias), grad)
-    for ours, reference in zip(
-        outputs_and_gradients(compiled, (qkv, bias), grad), expected
-    ):
-        assert torch.equal(ours, reference)
 
 
 def noisy(model):
@@ -148,9 +138,9 @@ def test_fused_layers_equal_those_of_chapter_6(dim, heads, window, spare):
 
     def fused(y):
         y = F.pad(y, (0, spare), value=5.0)
-        for layer, packed in zip(layers, pack_layers(layers)):
+        for layer, packed in zip(layers, pack_for_training(layers)):
             hidden = layer.mlp.fc1.out_features
-            y = triton_swin_layer(y, packed, dim, hidden, window, layer.shift)
+            y = training_layer(y, packed, dim, hidden, window, layer.shift)
         assert (y[..., dim:] == 5).all()
         return y[..., :dim]
 
@@ -169,20 +159,6 @@ def test_gradients_of_the_norm_are_what_a_compiler_expects(dtype):
     grad, x, weight = torch.randn(3, 12), torch.randn(3, 12), torch.ones(12)
     inputs = grad, x.half(), weight.to(dtype)
     torch.library.opcheck(torch.ops.swinir_lite.layer_norm_backward.default, inputs)
-
-
-def test_a_network_of_fused_layers_compiles_into_one_graph():
-    config = SwinIRConfig(dim=12, depths=(2,), num_heads=(2,), window_size=4)
-    model = noisy(SwinIR(config))
-    network = fast(model, attention="triton", dtype=torch.float16)
-    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
-    image, parameters = torch.rand(1, 3, 7, 9), list(model.parameters())
-    results = []
-    for run in (compiled, network):
-        output = run(image)
-        results.append(torch.autograd.grad(output.float().sum(), parameters))
-    for ours, reference in zip(*results):
-        assert distance(ours, reference) < 1e-3
 
 
 @pytest.mark.parametrize("spare", [0, 4])
@@ -242,9 +218,9 @@ def test_norm_inside_the_projection_holds_for_features_far_from_zero(mean):
     layer = noisy(SwinIR(config)).blocks[0].layers[1]
     x = (mean + torch.randn(1, 8, 12, 24)).half()
     with torch.no_grad():
-        packed = pack_layer(layer, torch.float16)
+        packed = pack_for_inference(layer, torch.float16)
         inverse = inverse_deviation(x, 24)
-        y, inverse = swin_layer(x, inverse, packed, 24, 4, layer.shift)
+        y, inverse = inference_layer(x, inverse, packed, 24, 4, layer.shift)
         expected = layer.double()(x.double())
     change = expected - x.double()
     assert distance(y.double() - x.double(), change) < 5e-3
@@ -361,9 +337,11 @@ def test_a_model_made_in_inference_mode_restores_images():
 def test_last_convolution_equals_that_of_pytorch(outputs):
     convolution = torch.nn.Conv2d(72, outputs, 3, padding=1).requires_grad_(False)
     x = torch.randn(2, 3, 130, 72)  # more than a tile wide
-    packed = convolution_kernels.pack_convolution(convolution, torch.float32)
+    packed = convolution_kernels.pack_last_convolution(convolution, torch.float32)
     expected = convolution(x.permute(0, 3, 1, 2))
-    assert distance(convolution_kernels.convolution(x, packed), expected) < TOLERANCE
+    assert (
+        distance(convolution_kernels.last_convolution(x, packed), expected) < TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("kernel", ["convolution_kernel", "shuffle_kernel"])
@@ -381,8 +359,8 @@ def test_only_the_first_axis_of_a_launch_grows_with_the_rows(kernel, monkeypatch
         convolution_kernels.pixel_shuffle(x, torch.zeros(64), 2)
     else:
         convolution = torch.nn.Conv2d(64, 3, 3).requires_grad_(False)
-        packed = convolution_kernels.pack_convolution(convolution, torch.float32)
-        convolution_kernels.convolution(x, packed)
+        packed = convolution_kernels.pack_last_convolution(convolution, torch.float32)
+        convolution_kernels.last_convolution(x, packed)
     assert grids[0][0] >= 70_000
     assert max(grids[0][1:]) == 1
 
@@ -404,7 +382,7 @@ def test_gradients_do_not_depend_on_the_tile(monkeypatch):
         monkeypatch.setattr(
             "swinir_lite.speed.kernels.training_layer.TAIL_BACKWARD", launch
         )
-        y = triton_swin_layer(x, *pack_layers(layers), 12, 24, 4, 0)
+        y = training_layer(x, *pack_for_training(layers), 12, 24, 4, 0)
         results.append(torch.autograd.grad(y, [x, *layers.parameters()], grad))
     for ours, reference in zip(*results):
         assert distance(ours, reference) < TOLERANCE

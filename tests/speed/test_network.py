@@ -1,10 +1,11 @@
 import copy
+import functools
 import re
-import sys
 import threading
 import warnings
-from types import SimpleNamespace
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
@@ -14,18 +15,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import swinir_lite.measuring.evaluation as evaluation
-from swinir_lite import SwinIR, SwinIRConfig
+from swinir_lite import ResidualCNN, SwinIR, SwinIRConfig
 from swinir_lite.measuring.test_sets import TestPair
 from swinir_lite.shifted_windows import attention_mask
-from swinir_lite.speed.cpu import Scratch, swin_layer_
-from swinir_lite.speed.network import (
-    attention_backend,
-    check_without_waiting,
-    fast,
-    swin_layer,
-)
+from swinir_lite.speed.composed import swin_layer
+from swinir_lite.speed.cpu import Strips, add_deep_features, layer_in_strips_
+from swinir_lite.speed.network import check_without_waiting, fast, fastest
+from swinir_lite.speed.routes import choose_route
 from swinir_lite.speed.window_masks import mask_patterns, window_masks
-from swinir_lite.variants import RELEASED
 
 TINY = {"dim": 12, "depths": (2, 1), "num_heads": (2, 3), "window_size": 4}
 VARIANTS = [
@@ -46,6 +43,20 @@ def tiny(**changes):
     return model
 
 
+def without_kinks(model):
+    """With smooth functions in place of LeakyReLU.
+
+    Its slope jumps at 0, where the rounding of another processor moves a value
+    across, and a gradient by 1e-3, whoever computes it.
+    """
+    for sequence in list(model.modules()):
+        if isinstance(sequence, torch.nn.Sequential):
+            for i, part in enumerate(sequence):
+                if isinstance(part, torch.nn.LeakyReLU):
+                    sequence[i] = torch.nn.SiLU()
+    return model
+
+
 def distance(value, reference):
     value, reference = value.detach(), reference.detach()
     return float((value - reference).norm() / reference.norm())
@@ -54,7 +65,7 @@ def distance(value, reference):
 @pytest.mark.parametrize("changes", VARIANTS)
 @pytest.mark.parametrize("attention", ["reference", "sdpa"])
 def test_equals_the_model_forward_and_in_every_gradient(changes, attention):
-    model = tiny(**changes)
+    model = without_kinks(tiny(**changes))
     network = fast(model, attention)
     parameters = list(model.parameters())
     for batch, height, width in SIZES:
@@ -70,9 +81,7 @@ def test_equals_the_model_forward_and_in_every_gradient(changes, attention):
 
 
 @pytest.mark.parametrize("changes", VARIANTS)
-@pytest.mark.parametrize("tokens_at_once", [1, 150, 10_000])
-def test_strips_equal_the_model(changes, tokens_at_once, monkeypatch):
-    monkeypatch.setattr("swinir_lite.speed.cpu.TOKENS_AT_ONCE", tokens_at_once)
+def test_strips_equal_the_model(changes):
     model = tiny(**changes)
     network = fast(model)
     with torch.no_grad():
@@ -81,6 +90,39 @@ def test_strips_equal_the_model(changes, tokens_at_once, monkeypatch):
             given = image.clone()
             assert distance(network(image), model(image)) < 1e-5
             assert torch.equal(image, given)
+
+
+@functools.cache
+def network_of_window(side):
+    torch.manual_seed(0)
+    return tiny(dim=4, depths=(2,), num_heads=(2,), window_size=side)
+
+
+@hypothesis.given(
+    side=st.sampled_from([2, 3, 4]),
+    batch=st.integers(1, 3),
+    down=st.integers(1, 6),
+    across=st.integers(1, 6),
+    tokens_at_once=st.sampled_from([1, 9, 16, 40, 100, 10_000]),
+)
+@hypothesis.settings(max_examples=150)
+@hypothesis.example(side=4, batch=1, down=5, across=1, tokens_at_once=16)
+def test_any_size_in_strips_of_any_size_equals_the_model(
+    side, batch, down, across, tokens_at_once
+):
+    model = network_of_window(side)
+    with torch.no_grad():
+        shallow = torch.randn(batch, 4, down * side, across * side)
+        found = add_deep_features(model, shallow.permute(0, 2, 3, 1), tokens_at_once)
+        expected = shallow + model.deep_features(shallow)
+    assert distance(found.permute(0, 3, 1, 2), expected) < 1e-5
+
+
+@pytest.mark.parametrize(("height", "width"), [(513, 8), (520, 1), (1024, 8)])
+def test_tall_narrow_pictures_in_several_strips_equal_the_model(height, width):
+    model, image = tiny(window_size=8), torch.rand(1, 3, height, width)
+    with torch.no_grad():
+        assert distance(fast(model)(image), model(image)) < 1e-5
 
 
 def test_strips_equal_the_model_where_exponentials_would_overflow():
@@ -111,7 +153,8 @@ def test_strips_change_their_input_in_place():
     x = torch.randn(1, 8, 12, 12)
     with torch.no_grad():
         expected = layer(x)
-        result = swin_layer_(x, layer, Scratch(torch.empty(0), torch.empty(0)))
+        strips = Strips(64, torch.empty(0), torch.empty(0))
+        result = layer_in_strips_(x, layer, strips)
     assert result is x
     assert distance(x, expected) < 1e-5
 
@@ -128,8 +171,13 @@ def test_bfloat16_is_off_by_its_rounding_and_never_nan():
 
 @pytest.mark.parametrize("gradients", [True, False])
 def test_products_have_the_type_asked_for_whatever_that_of_the_image(gradients):
+    class Noting(torch.nn.Identity):
+        def forward(self, x):
+            seen.append(x.dtype)
+            return x
+
     model, seen = tiny(), []
-    model.head.register_forward_pre_hook(lambda head, x: seen.append(x[0].dtype))
+    model.head.insert(0, Noting())
     image = torch.rand(1, 3, 12, 12)
     with torch.set_grad_enabled(gradients), warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -197,10 +245,11 @@ class HostTensors(TorchDispatchMode):
 def test_nothing_is_made_on_the_host_and_copied(attention):
     model = tiny().to("meta")  # a device that is not the host, as a GPU is
     network = fast(model, attention)
+    route = choose_route(model.config, "meta", attention=attention, path="composed")
     for height, width in [(9, 14), (20, 12)]:
         image = torch.empty(1, 3, height, width, device="meta")
         with HostTensors() as host:
-            network.differentiable(image, attention, torch.float32)
+            network.composed(image, route)
         assert not host.found
 
 
@@ -217,57 +266,6 @@ def test_the_mask_of_sdpa_lies_as_its_fused_kernels_want(monkeypatch):
     assert strides == 3 * [(16, 1)]
 
 
-@pytest.mark.parametrize(("major", "expected"), [(7, "sdpa"), (8, "triton")])
-def test_backend_follows_what_triton_supports(major, expected, monkeypatch):
-    monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (major, 5))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    name, reason = attention_backend("cuda")
-    assert name == expected
-    assert major == 8 or "has 7.5" in reason
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [({"window_size": 9}, "9x9"), ({"num_heads": (1,), "dim": 33}, "33 channels")],
-)
-def test_backend_follows_what_a_tile_of_triton_holds(changes, reason, monkeypatch):
-    pytest.importorskip("triton", reason="the limits are those of its kernels")
-    monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    config = SwinIRConfig(**{**TINY, "num_heads": (1,), "depths": (1,), **changes})
-    name, why = attention_backend("cuda", config=config)
-    assert name == "sdpa"
-    assert reason in why
-    with pytest.raises(RuntimeError, match=reason):
-        attention_backend("cuda", "triton", config)
-    for released in RELEASED.values():
-        assert attention_backend("cuda", config=released).name == "triton"
-
-
-def test_packed_inference_is_for_half_precision_outside_of_compilers(monkeypatch):
-    pytest.importorskip("triton", reason="the limits are those of its kernels")
-    network, image = fast(tiny()), SimpleNamespace(is_cuda=True)
-    low = torch.bfloat16
-    assert not network._prepared(image, low)  # gradients are followed
-    with torch.no_grad():
-        assert network._prepared(image, low)
-        assert not network._prepared(image, torch.float32)
-        assert not network._prepared(image, torch.float64)
-        assert not network._fuses_layers("triton", torch.float64)
-        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-        assert not network._prepared(image, low)
-
-
-def test_strips_are_for_a_cpu():
-    network = fast(tiny())
-    with torch.no_grad():
-        assert network._in_strips(torch.empty(1), "reference")
-        assert not network._in_strips(torch.empty(1, device="meta"), "reference")
-
-
 @pytest.mark.parametrize("shape", [(8,), (3, 8, 8), (1, 1, 8, 9), (0, 3, 8, 8)])
 def test_the_shape_of_bad_images_on_cuda_is_named(shape):
     with FakeTensorMode():
@@ -275,44 +273,6 @@ def test_the_shape_of_bad_images_on_cuda_is_named(shape):
         with pytest.raises(ValueError, match=re.escape(str(shape))):
             check_without_waiting(image, 3)
         check_without_waiting(torch.empty(1, 3, 8, 8, device="cuda"), 3)
-
-
-@pytest.mark.parametrize(
-    ("changes", "fused"),
-    [
-        ({}, True),
-        ({"mlp_ratio": 12.0}, False),  # too wide for the chip, as is the next
-        ({"dim": 66, "num_heads": (3, 3)}, False),
-        ({"num_heads": (2, 3)}, False),
-    ],
-)
-def test_layers_are_fused_where_their_weights_fit_on_chip(changes, fused):
-    pytest.importorskip("triton", reason="the limits are those of its kernels")
-    network = fast(tiny(**{"num_heads": (2, 2), **changes}), "triton")
-    assert network._fuses_layers("triton", torch.bfloat16) == fused
-    assert not network._fuses_layers("triton", torch.float32)
-    assert not network._fuses_layers("sdpa", torch.bfloat16)
-
-
-def test_backend_on_a_cpu_is_explicit_and_says_why(monkeypatch):
-    monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
-    name, reason = attention_backend("cpu")
-    assert name == "reference"
-    assert "cpu" in reason
-
-
-def test_backend_is_overridden_by_argument_and_by_environment(monkeypatch):
-    monkeypatch.setenv("SWINIR_ATTENTION", "reference")
-    assert attention_backend("cpu").name == "reference"
-    assert attention_backend("cpu", "sdpa").name == "sdpa"
-
-
-def test_a_backend_that_cannot_run_is_refused_not_replaced(monkeypatch):
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    with pytest.raises(RuntimeError, match=r"'triton' cannot run: .*cpu"):
-        fast(tiny(), attention="triton")(torch.rand(1, 3, 4, 4))
-    with pytest.raises(ValueError, match="flash"):
-        attention_backend("cpu", "flash")
 
 
 @pytest.mark.parametrize(
@@ -331,9 +291,7 @@ def test_bad_images_are_refused_as_by_the_model(image, message):
 def test_one_compilation_serves_all_layers_and_sizes(monkeypatch):
     counter = CompileCounter()
     compiled = torch.compile(swin_layer, backend=counter, dynamic=True)
-    monkeypatch.setattr(
-        sys.modules["swinir_lite.speed.network"], "compiled_layer", lambda: compiled
-    )
+    monkeypatch.setattr("swinir_lite.speed.network.compiled_layer", lambda: compiled)
     model = tiny(dim=4, depths=(2,), num_heads=(2,))
     network = fast(model, compiled=True)
     with torch.no_grad():
@@ -341,3 +299,36 @@ def test_one_compilation_serves_all_layers_and_sizes(monkeypatch):
             image = torch.rand(1, 3, height, width)
             assert distance(network(image), model(image)) < 1e-5
     assert counter.frame_count == 2  # shifted or not
+
+
+def test_the_quickest_way_to_restore_needs_no_switches():
+    model = tiny().train()
+    network = fastest(model, "cpu")
+    restored = network(torch.rand(1, 3, 9, 14))
+    assert not restored.requires_grad
+    assert not network.training
+    assert not model.training
+    assert network.route.path == "strips"
+    assert str(network.route).startswith("strips in float32 on cpu")
+
+
+def test_the_quickest_way_to_restore_has_the_type_asked_for():
+    image = torch.rand(1, 3, 9, 14)
+    network = fastest(tiny(), "cpu", torch.bfloat16)
+    assert network.route.dtype == torch.bfloat16
+    assert 1e-6 < distance(network(image), network.model(image)) < 2e-2
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)]
+)
+def test_bfloat16_is_for_gpus_that_have_it(capability, dtype, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(SwinIR, "to", lambda model, device: model)
+    assert fastest(tiny(), "cuda").dtype == dtype
+
+
+def test_a_network_without_windows_is_returned_as_it_is():
+    model = ResidualCNN()
+    assert fastest(model, "cpu") is model
+    assert not model.training

@@ -1,9 +1,9 @@
 """Window attention as one fused Triton kernel (chapter 13).
 
 The kernel reads q, k and v where the qkv projection left them, in
-``(B, H, W, 3C)``. Cyclic shift and window partition are index arithmetic, the
+`(B, H, W, 3C)`. Cyclic shift and window partition are index arithmetic, the
 attention mask is computed from token positions, and scores live and die in
-registers. Nothing but the output ``(B, H, W, C)`` is written.
+registers. Nothing but the output `(B, H, W, C)` is written.
 
 One program holds one head of one window at a time and walks over a run of
 windows, so the relative position bias is loaded once for the run and, in the
@@ -20,11 +20,6 @@ from torch import Tensor
 LOG2_E = tl.constexpr(math.log2(math.e))  # powers of two are cheaper than of e
 MASK_VALUE = tl.constexpr(-100.0)
 
-# Tiles of larger windows or heads do not fit on the chip of every GPU, above all
-# those of a backward pass in float32
-MAX_WINDOW = 8
-MAX_HEAD_DIM = 32
-
 # How many programs one launch aims at, per multiprocessor of the device. More
 # programs balance better, fewer load and store the bias less often.
 FORWARD_PROGRAMS_PER_SM = 8
@@ -33,7 +28,7 @@ BACKWARD_PROGRAMS_PER_SM = 4
 
 @triton.jit
 def token_rows(window, token, height, width, shift, M: tl.constexpr):
-    """Row in the flat ``(B*H*W)`` image of each token of one shifted window.
+    """Row in the flat `(B*H*W)` image of each token of one shifted window.
 
     Also returns whether the window lies in the last row or column of windows,
     the only ones where the cyclic shift brings distant tokens together.
@@ -186,7 +181,7 @@ def launch_plan(qkv: Tensor, heads: int, window_size: int, programs_per_sm: int)
     return windows, per_program, triton.cdiv(windows, per_program)
 
 
-def _constants(qkv: Tensor, heads: int, window_size: int) -> dict:
+def attention_constants(qkv: Tensor, heads: int, window_size: int) -> dict:
     head_dim = qkv.shape[-1] // (3 * heads)
     return {
         "M": window_size,
@@ -199,7 +194,9 @@ def _constants(qkv: Tensor, heads: int, window_size: int) -> dict:
     }
 
 
-def run_forward(qkv: Tensor, bias: Tensor, window_size: int, shift: int) -> Tensor:
+def attention_forward(
+    qkv: Tensor, bias: Tensor, window_size: int, shift: int
+) -> Tensor:
     """Launch the forward kernel; no autograd."""
     batch, height, width, triple = qkv.shape
     heads = bias.shape[0]
@@ -208,7 +205,7 @@ def run_forward(qkv: Tensor, bias: Tensor, window_size: int, shift: int) -> Tens
     windows, per_program, groups = launch_plan(
         qkv, heads, window_size, FORWARD_PROGRAMS_PER_SM
     )
-    constants = _constants(qkv, heads, window_size)
+    constants = attention_constants(qkv, heads, window_size)
     options = {"num_warps": 4}
     if qkv.is_cuda and qkv.element_size() == 2 and constants["D_PAD"] == 16:
         options["maxnreg"] = 128  # a fourth program on every multiprocessor
@@ -221,7 +218,7 @@ def run_forward(qkv: Tensor, bias: Tensor, window_size: int, shift: int) -> Tens
 
 
 _window_attention = torch.library.custom_op(
-    "swinir_lite::window_attention", run_forward, mutates_args=()
+    "swinir_lite::window_attention", attention_forward, mutates_args=()
 )
 
 
@@ -230,7 +227,7 @@ def _(qkv, bias, window_size, shift):
     return qkv.new_empty(*qkv.shape[:3], qkv.shape[3] // 3)
 
 
-def run_backward(
+def attention_backward(
     grad: Tensor, qkv: Tensor, bias: Tensor, window_size: int, shift: int
 ) -> tuple[Tensor, Tensor]:
     """Launch the backward kernel: gradients of qkv and bias."""
@@ -244,7 +241,7 @@ def run_backward(
     partial = torch.empty(
         groups, heads, tokens, tokens, dtype=torch.float32, device=qkv.device
     )
-    constants = _constants(qkv, heads, window_size)
+    constants = attention_constants(qkv, heads, window_size)
     with torch.cuda.device_of(qkv):
         backward_kernel[(groups * heads,)](
             qkv, bias, grad, grad_qkv, partial, windows, height, width, shift,
@@ -254,7 +251,7 @@ def run_backward(
 
 
 _window_attention_backward = torch.library.custom_op(
-    "swinir_lite::window_attention_backward", run_backward, mutates_args=()
+    "swinir_lite::window_attention_backward", attention_backward, mutates_args=()
 )
 
 
@@ -284,13 +281,13 @@ def triton_window_attention(
     """Shifted-window attention of chapters 4 and 5 in one kernel.
 
     Args:
-        qkv: output of the qkv projection, ``(B, H, W, 3C)``; H and W are
-            multiples of ``window_size``.
-        bias: relative position bias, ``(h, N, N)`` with ``N = window_size**2``.
+        qkv: output of the qkv projection, `(B, H, W, 3C)`; H and W are
+            multiples of `window_size`.
+        bias: relative position bias, `(h, N, N)` with `N = window_size**2`.
         window_size: side M of a window, in tokens.
         shift: cyclic shift in tokens, 0 for none.
 
     Returns:
-        ``(B, H, W, C)`` in the type of ``qkv``. Gradients flow to both inputs.
+        `(B, H, W, C)` in the type of `qkv`. Gradients flow to both inputs.
     """
     return _window_attention(qkv, bias, window_size, shift)

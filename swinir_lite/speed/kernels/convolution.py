@@ -18,6 +18,8 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
+from .chunks import CHUNK
+
 TILE = 128  # pixels of one row
 
 
@@ -39,7 +41,7 @@ def shuffle_kernel(
 
 
 def pixel_shuffle(x: Tensor, bias: Tensor, factor: int) -> Tensor:
-    """``x + bias`` of ``(B, H, W, r * r * C)`` as ``(B, r * H, r * W, C)``."""
+    """`x + bias` of `(B, H, W, r * r * C)` as `(B, r * H, r * W, C)`."""
     x = x.contiguous()
     batch, height, width, parts = x.shape
     height, width, channels = height * factor, width * factor, parts // factor**2
@@ -60,13 +62,13 @@ def convolution_kernel(
     STRIDE: tl.constexpr, CHUNKS: tl.constexpr, OUTPUTS: tl.constexpr,
     OUTPUTS_PAD: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One program: a tile of a row, by 3 x 3 taps and chunks of 64 channels."""
+    """One program: a tile of a row, by 3 x 3 taps and chunks of channels."""
     column = tl.program_id(1) * TILE + tl.arange(0, TILE)[:, None]
     row = tl.program_id(0) + tl.zeros((TILE, 1), tl.int32)
     image = tl.cast(tl.program_id(2), tl.int64) * height
-    channel = tl.arange(0, 64)[None, :]
+    channel = tl.arange(0, CHUNK)[None, :]
     output = tl.arange(0, OUTPUTS_PAD)[None, :]
-    source = weight + tl.arange(0, 64)[:, None] * OUTPUTS_PAD + output
+    source = weight + tl.arange(0, CHUNK)[:, None] * OUTPUTS_PAD + output
     total = tl.zeros((TILE, OUTPUTS_PAD), tl.float32)
     for tap in tl.static_range(9):
         above = row + tap // 3 - 1
@@ -74,9 +76,9 @@ def convolution_kernel(
         inside = (above >= 0) & (above < height) & (beside >= 0) & (beside < width)
         start = x + (image + above) * width * STRIDE + beside * STRIDE
         for k in tl.static_range(CHUNKS):
-            mask = inside & (k * 64 + channel < STRIDE)
-            values = tl.load(start + k * 64 + channel, mask=mask, other=0.0)
-            matrix = tl.load(source + (tap * CHUNKS + k) * (64 * OUTPUTS_PAD))
+            mask = inside & (k * CHUNK + channel < STRIDE)
+            values = tl.load(start + k * CHUNK + channel, mask=mask, other=0.0)
+            matrix = tl.load(source + (tap * CHUNKS + k) * (CHUNK * OUTPUTS_PAD))
             total = tl.dot(values, matrix, total, input_precision=PRECISION)
     real = output < OUTPUTS
     total += tl.load(bias + output, mask=real, other=0.0)
@@ -85,21 +87,24 @@ def convolution_kernel(
     tl.store(target, total, mask=real & (column < width))
 
 
-class PackedConvolution(NamedTuple):
-    weight: Tensor  # (9, C', outputs'), C' whole chunks of 64
+class LastConvolution(NamedTuple):
+    """Weight and bias of the last convolution as its kernel reads them."""
+
+    weight: Tensor  # (9, C', outputs'), C' whole chunks
     bias: Tensor  # (outputs,), float32
 
 
-def pack_convolution(conv: nn.Conv2d, dtype: torch.dtype) -> PackedConvolution:
+def pack_last_convolution(conv: nn.Conv2d, dtype: torch.dtype) -> LastConvolution:
+    """For `last_convolution` of features in `dtype`."""
     outputs, inputs = conv.weight.shape[:2]
     weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 1)
     outputs_pad = max(16, triton.next_power_of_2(outputs))
-    weight = F.pad(weight, (0, outputs_pad - outputs, 0, -inputs % 64))
-    return PackedConvolution(weight.to(dtype).contiguous(), conv.bias.float())
+    weight = F.pad(weight, (0, outputs_pad - outputs, 0, -inputs % CHUNK.value))
+    return LastConvolution(weight.to(dtype).contiguous(), conv.bias.float())
 
 
-def convolution(x: Tensor, packed: PackedConvolution) -> Tensor:
-    """3 x 3 convolution of ``(B, H, W, C)`` to ``(B, outputs, H, W)`` in float32."""
+def last_convolution(x: Tensor, packed: LastConvolution) -> Tensor:
+    """3 x 3 convolution of `(B, H, W, C)` to `(B, outputs, H, W)` in float32."""
     x = x.contiguous()
     batch, height, width, stride = x.shape
     outputs = packed.bias.numel()
@@ -108,7 +113,7 @@ def convolution(x: Tensor, packed: PackedConvolution) -> Tensor:
         # Rows first: see pixel_shuffle
         convolution_kernel[(height, triton.cdiv(width, TILE), batch)](
             x, *packed, y, height, width, STRIDE=stride,
-            CHUNKS=packed.weight.shape[1] // 64, OUTPUTS=outputs,
+            CHUNKS=packed.weight.shape[1] // CHUNK.value, OUTPUTS=outputs,
             OUTPUTS_PAD=packed.weight.shape[2], TILE=TILE,
             PRECISION="ieee" if x.dtype == torch.float32 else "tf32", num_warps=4,
         )  # fmt: skip

@@ -12,13 +12,11 @@ what is left is one factor a token, the inverse deviation, which the kernel that
 wrote the token has left beside it.
 
 The weights of a tail of 180 channels do not fit on chip, so a program keeps its
-tokens there, in chunks of 64 channels, and streams the weights past them.
+tokens there, in chunks of channels, and streams the weights past them.
 
 Features are stored with their channels padded by zeros to a multiple of 8,
 which convolutions want, so no kernel between two layers moves them.
 """
-
-from typing import NamedTuple
 
 import torch
 import triton
@@ -26,10 +24,10 @@ import triton.language as tl
 from torch import Tensor
 
 from .attention import launch_plan, masked_softmax, token_rows
-from .packing import CHUNK, PackedLayer, chunks
+from .chunks import CHUNK, chunks
+from .inference_packing import InferenceWeights
+from .launch import Launch
 from .training_layer import gaussian, with_one
-
-MAX_CHANNELS = 3 * CHUNK - 1
 
 
 @triton.jit
@@ -66,8 +64,8 @@ def attend_kernel(
     channel = tl.arange(0, D_PAD)
     matrices = ()
     for c in tl.static_range(CHUNKS):
-        source = weight + head * (WIDTH * CHUNKS * 64) + c * 64
-        matrices = matrices + (load_weight(source, CHUNKS * 64, WIDTH, 64),)
+        source = weight + head * (WIDTH * CHUNKS * CHUNK) + c * CHUNK
+        matrices = matrices + (load_weight(source, CHUNKS * CHUNK, WIDTH, CHUNK),)
     qkv_bias = tl.load(bias + head * WIDTH + tl.arange(0, WIDTH))[None, :]
     pair = token[:, None] * N_PAD + token[None, :]
     position = tl.load(position_bias + head * (N_PAD * N_PAD) + pair)
@@ -78,7 +76,7 @@ def attend_kernel(
         factor = tl.load(inverse + rows, mask=token < N, other=0.0)[:, None]
         qkv = tl.zeros((N_PAD, WIDTH), tl.float32)
         for c in tl.static_range(CHUNKS):
-            part = c * 64 + tl.arange(0, 64)[None, :]
+            part = c * CHUNK + tl.arange(0, CHUNK)[None, :]
             inside = (token < N)[:, None] & (part < STRIDE)
             tile = tl.load(x + rows[:, None] * STRIDE + part, mask=inside, other=0.0)
             qkv = tl.dot(tile, matrices[c], qkv, input_precision=PRECISION)
@@ -102,7 +100,7 @@ def load_chunks(x, first, tokens, STRIDE: tl.constexpr, CHUNKS: tl.constexpr,
     start = x + tl.cast(first, tl.int64) * STRIDE
     chunks = ()
     for k in tl.static_range(CHUNKS):
-        channel = k * 64 + tl.arange(0, 64)[None, :]
+        channel = k * CHUNK + tl.arange(0, CHUNK)[None, :]
         inside = (first + token < tokens) & (channel < STRIDE)
         chunk = tl.load(start + token * STRIDE + channel, mask=inside, other=0.0)
         chunks = chunks + (chunk,)
@@ -118,7 +116,7 @@ def moments(chunks, C: tl.constexpr, CHUNKS: tl.constexpr):
     mean = (total / C)[:, None]
     square = tl.zeros_like(total)
     for k in tl.static_range(CHUNKS):
-        channel = k * 64 + tl.arange(0, 64)[None, :]
+        channel = k * CHUNK + tl.arange(0, CHUNK)[None, :]
         centred = tl.where(channel < C, chunks[k] - mean, 0.0)
         square += tl.sum(centred * centred, 1)
     return mean, tl.rsqrt(square / C + 1e-5)
@@ -131,7 +129,7 @@ def normalize_chunks(chunks, C: tl.constexpr, CHUNKS: tl.constexpr, element):
     normal = ()
     for k in tl.static_range(CHUNKS):
         chunk = ((chunks[k] - mean) * inverse[:, None]).to(element)
-        normal = normal + (with_one(chunk, C - k * 64, 64),)
+        normal = normal + (with_one(chunk, C - k * CHUNK, CHUNK),)
     return normal
 
 
@@ -159,7 +157,7 @@ def store_features(y, inverse, chunks, first, tokens, C: tl.constexpr,
     token = tl.arange(0, TILE)
     start = y + tl.cast(first, tl.int64) * STRIDE
     for k in tl.static_range(CHUNKS):
-        channel = k * 64 + tl.arange(0, 64)[None, :]
+        channel = k * CHUNK + tl.arange(0, CHUNK)[None, :]
         inside = (first + token < tokens)[:, None] & (channel < STRIDE)
         target = start + token[:, None] * STRIDE + channel
         tl.store(target, chunks[k].to(y.dtype.element_ty), mask=inside)
@@ -193,7 +191,7 @@ def add_kernel(
     added = load_chunks(change, first, tokens, STRIDE, CHUNKS, TILE)
     sums = ()
     for k in tl.static_range(CHUNKS):
-        channel = k * 64 + tl.arange(0, 64)
+        channel = k * CHUNK + tl.arange(0, CHUNK)
         offset = tl.load(bias + channel, mask=channel < STRIDE, other=0.0)[None, :]
         total = residual[k].to(tl.float32) + added[k].to(tl.float32) + offset
         sums = sums + (total,)
@@ -208,44 +206,38 @@ def tail_kernel(
     CHUNKS: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = mixed.dtype.element_ty
-    WIDTH: tl.constexpr = CHUNKS * 64
+    WIDTH: tl.constexpr = CHUNKS * CHUNK
     first = tl.program_id(0) * TILE
     loaded = load_chunks(mixed, first, tokens, MIXED, CHUNKS, TILE)
     values = ()
     for k in tl.static_range(CHUNKS):
-        values = values + (with_one(loaded[k], SPARE - k * 64, 64),)
+        values = values + (with_one(loaded[k], SPARE - k * CHUNK, CHUNK),)
     residual = load_chunks(x, first, tokens, STRIDE, CHUNKS, TILE)
     middle = ()
     for j in tl.static_range(CHUNKS):
         result = residual[j].to(tl.float32)
         for k in tl.static_range(CHUNKS):
-            matrix = load_weight(proj + j * (64 * WIDTH) + k * 64, WIDTH, 64, 64)
+            matrix = load_weight(
+                proj + j * (CHUNK * WIDTH) + k * CHUNK, WIDTH, CHUNK, CHUNK
+            )
             result = tl.dot(values[k], matrix, result, input_precision=PRECISION)
         middle = middle + (result,)
     normal = normalize_chunks(middle, C, CHUNKS, element)
-    for i in range(0, HIDDEN_PAD, 64):
-        hidden = tl.zeros((TILE, 64), tl.float32)
+    for i in range(0, HIDDEN_PAD, CHUNK):
+        hidden = tl.zeros((TILE, CHUNK), tl.float32)
         for k in tl.static_range(CHUNKS):
-            matrix = load_weight(fc1 + i * WIDTH + k * 64, WIDTH, 64, 64)
+            matrix = load_weight(fc1 + i * WIDTH + k * CHUNK, WIDTH, CHUNK, CHUNK)
             hidden = tl.dot(normal[k], matrix, hidden, input_precision=PRECISION)
         active = gelu(hidden, element).to(element)
-        active = with_one(active, HIDDEN - i, 64)
+        active = with_one(active, HIDDEN - i, CHUNK)
         sums = ()
         for j in tl.static_range(CHUNKS):
-            source = fc2 + j * (64 * HIDDEN_PAD) + i
-            matrix = load_weight(source, HIDDEN_PAD, 64, 64)
+            source = fc2 + j * (CHUNK * HIDDEN_PAD) + i
+            matrix = load_weight(source, HIDDEN_PAD, CHUNK, CHUNK)
             total = tl.dot(active, matrix, middle[j], input_precision=PRECISION)
             sums = sums + (total,)
         middle = sums
     store_features(y, inverse, middle, first, tokens, C, STRIDE, CHUNKS, TILE)
-
-
-class Launch(NamedTuple):
-    """How a kernel is launched: found by measurement on an H200."""
-
-    tile: int  # tokens
-    warps: int
-    stages: int
 
 
 # By chunks of channels
@@ -264,7 +256,9 @@ def _precision(x: Tensor) -> str:
     return "ieee" if x.dtype == torch.float32 else "tf32"
 
 
-def _attend(x, inverse, packed: PackedLayer, channels, window_size, shift) -> Tensor:
+def _attend(
+    x, inverse, packed: InferenceWeights, channels, window_size, shift
+) -> Tensor:
     batch, height, width, _ = x.shape
     heads, _, head_dim, _ = packed.qkv.shape
     windows, per_program, groups = launch_plan(
@@ -283,7 +277,7 @@ def _attend(x, inverse, packed: PackedLayer, channels, window_size, shift) -> Te
     return mixed
 
 
-def _tail(x, mixed, packed: PackedLayer, channels) -> tuple[Tensor, Tensor]:
+def _tail(x, mixed, packed: InferenceWeights, channels) -> tuple[Tensor, Tensor]:
     tokens = x.numel() // x.shape[-1]
     launch = TAIL[chunks(channels)]
     y, inverse = torch.empty_like(x), _inverse_of(x)
@@ -302,19 +296,19 @@ def _inverse_of(x: Tensor) -> Tensor:
     return x.new_empty(x.shape[:-1], dtype=torch.float32)
 
 
-def swin_layer(
+def inference_layer(
     x: Tensor,
     inverse: Tensor,
-    packed: PackedLayer,
+    packed: InferenceWeights,
     channels: int,
     window_size: int,
     shift: int,
 ) -> tuple[Tensor, Tensor]:
     """The Swin Transformer layer of chapter 6 in two kernels; no gradients.
 
-    ``x`` is ``(B, H, W, C')``: ``channels`` features, at most ``MAX_CHANNELS``, and
-    zeros, in the type that the layer is packed in. ``inverse`` is the inverse
-    deviation of each token over its channels, ``(B, H, W)`` in float32. Returns
+    `x` is `(B, H, W, C')`: `channels` features, at most `MAX_INFERENCE_CHANNELS`, and
+    zeros, in the type that the layer is packed in. `inverse` is the inverse
+    deviation of each token over its channels, `(B, H, W)` in float32. Returns
     both for the next layer.
     """
     with torch.cuda.device_of(x):
@@ -323,7 +317,7 @@ def swin_layer(
 
 
 def inverse_deviation(x: Tensor, channels: int) -> Tensor:
-    """Of each token of ``(B, H, W, C')`` over its channels, ``(B, H, W)``."""
+    """Of each token of `(B, H, W, C')` over its channels, `(B, H, W)`."""
     tokens = x.numel() // x.shape[-1]
     inverse = _inverse_of(x)
     with torch.cuda.device_of(x):
@@ -337,7 +331,7 @@ def inverse_deviation(x: Tensor, channels: int) -> Tensor:
 def add_features(
     x: Tensor, change: Tensor, bias: Tensor, channels: int
 ) -> tuple[Tensor, Tensor]:
-    """``x + change + bias`` in one pass, and its inverse deviation as above."""
+    """`x + change + bias` in one pass, and its inverse deviation as above."""
     tokens = x.numel() // x.shape[-1]
     y, inverse = torch.empty_like(x), _inverse_of(x)
     with torch.cuda.device_of(x):

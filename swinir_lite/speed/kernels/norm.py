@@ -74,20 +74,20 @@ def norm_backward_kernel(
     tl.store(target + C, bias_sum, mask=channel < C)
 
 
-def _constants(channels: int) -> dict:
+def norm_constants(channels: int) -> dict:
     channels_pad = triton.next_power_of_2(channels)
     tile = max(1, ELEMENTS_PER_TILE // channels_pad)
     return {"C": channels, "C_PAD": channels_pad, "TILE": tile}
 
 
-def run_forward(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
+def norm_forward(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
     """Launch the forward kernel; no autograd.
 
-    Channels of x beyond those of ``weight`` are spare, and stay as they are.
+    Channels of x beyond those of `weight` are spare, and stay as they are.
     """
     x = x.contiguous()
     y = torch.empty_like(x, dtype=dtype)
-    constants = _constants(weight.numel())
+    constants = norm_constants(weight.numel())
     rows, stride = x.numel() // x.shape[-1], x.shape[-1]
     with torch.cuda.device_of(x):
         grid = (triton.cdiv(rows, constants["TILE"]),)
@@ -96,7 +96,7 @@ def run_forward(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> 
 
 
 _layer_norm = torch.library.custom_op(
-    "swinir_lite::layer_norm", run_forward, mutates_args=()
+    "swinir_lite::layer_norm", norm_forward, mutates_args=()
 )
 
 
@@ -110,7 +110,7 @@ def _layer_norm_backward(grad: Tensor, x: Tensor, weight: Tensor) -> list[Tensor
     grad, x = grad.contiguous(), x.contiguous()
     grad_x = torch.empty_like(x)
     channels, stride = weight.numel(), x.shape[-1]
-    constants = _constants(channels)
+    constants = norm_constants(channels)
     rows = x.numel() // stride
     programs = min(1024, triton.cdiv(rows, constants["TILE"]))
     partial = x.new_empty(programs, 2, channels, dtype=torch.float32)
@@ -141,9 +141,9 @@ _layer_norm.register_autograd(_backward, setup_context=_save)
 def triton_layer_norm(
     x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype
 ) -> Tensor:
-    """``torch.nn.functional.layer_norm`` over the last axis, returned in dtype.
+    """`torch.nn.functional.layer_norm` over the last axis, returned in dtype.
 
-    Channels of x beyond those of ``weight``, up to a power of two, are spare: they
+    Channels of x beyond those of `weight`, up to a power of two, are spare: they
     stay as they are and get no gradient.
     """
     return _layer_norm(x, weight, bias, dtype)

@@ -16,7 +16,7 @@ registers: a program writes its sums once, at the end.
 Tiles have power-of-two sides, so 60 channels are computed as 64, and the spare
 ones are put to use: activations hold a one in the first, so a weight matrix
 whose column there is the bias adds it, and its gradient comes out there.
-``pack_layers`` builds such matrices, with LayerNorm's own weight and bias
+`pack_for_training` builds such matrices, with LayerNorm's own weight and bias
 multiplied in.
 """
 
@@ -28,11 +28,9 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from .attention import run_backward, run_forward
+from .attention import attention_backward, attention_forward
+from .launch import Launch
 from .norm import normalize
-
-MAX_CHANNELS = 63  # the weights of wider layers do not fit on chip
-MAX_HIDDEN = 127  # nor those of a wider MLP
 
 
 @triton.jit
@@ -97,7 +95,7 @@ def gaussian(x):
 
 
 @triton.jit
-def head_kernel(
+def training_head_kernel(
     x, qkv_weight, qkv, tokens,
     C: tl.constexpr, STRIDE: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -161,7 +159,7 @@ def head_backward_kernel(
 
 
 @triton.jit
-def tail_kernel(
+def training_tail_kernel(
     x, mixed, proj_weight, fc1_weight, fc2_weight, y, tokens,
     C: tl.constexpr, STRIDE: tl.constexpr, HIDDEN: tl.constexpr, C_PAD: tl.constexpr,
     HIDDEN_PAD: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
@@ -227,7 +225,7 @@ def tail_backward_kernel(
     fc2_b_sum = tl.zeros((C_PAD, HALF), tl.float32)
     for tile in range(tl.program_id(0), tl.cdiv(tokens, TILE), tl.num_programs(0)):
         start, offset, inside = tile_offsets(tile, tokens, C, C, C_PAD, TILE)
-        # Forward, as in tail_kernel.
+        # Forward, as in training_tail_kernel.
         values = tl.load(mixed + start + offset, mask=inside, other=0.0)
         values = with_one(values, C, C_PAD)
         middle = tl.dot(values, tl.trans(proj), input_precision=PRECISION)
@@ -268,7 +266,7 @@ def tail_backward_kernel(
     store_matrix(target + HALF, fc2_b_sum, C_PAD, HALF, HIDDEN_PAD)
 
 
-class LayerMatrices(NamedTuple):
+class TrainingWeights(NamedTuple):
     """Weights of one layer as the kernels read them, in float32."""
 
     weights: Tensor  # the four matrices one after the other: see _matrices
@@ -299,7 +297,7 @@ def fold_norm(linear_weight, linear_bias, norm_weight, norm_bias):
     return linear_weight * norm_weight[..., None, :], bias
 
 
-def pack_layers(layers: list[nn.Module]) -> list[LayerMatrices]:
+def pack_for_training(layers: list[nn.Module]) -> list[TrainingWeights]:
     """Packed weights of Swin Transformer layers of one shape.
 
     Differentiable, and done for all layers in one go: a few small launches.
@@ -329,16 +327,7 @@ def pack_layers(layers: list[nn.Module]) -> list[LayerMatrices]:
         tables = stack("attn.relative_position_bias_table").transpose(1, 2)
         bias = tables.index_select(2, index.flatten()).unflatten(2, index.shape)
     # unbind, not indexing: its gradient is one stack.
-    return [LayerMatrices(*pair) for pair in zip(weights.unbind(), bias.unbind())]
-
-
-class Launch(NamedTuple):
-    """How a kernel is launched: found by measurement on an H200."""
-
-    tile: int  # tokens
-    warps: int
-    stages: int
-    per_processor: int  # programs
+    return [TrainingWeights(*pair) for pair in zip(weights.unbind(), bias.unbind())]
 
 
 HEAD = Launch(64, 4, 1, 3)
@@ -366,7 +355,7 @@ def _programs(x: Tensor, launch: Launch) -> int:
     if x.is_cuda:
         properties = torch.cuda.get_device_properties(x.device)
         processors = properties.multi_processor_count
-    return min(triton.cdiv(tokens, launch.tile), processors * launch.per_processor)
+    return min(triton.cdiv(tokens, launch.tile), processors * launch.programs_per_sm)
 
 
 def _run(kernel, launch: Launch, channels: int, x: Tensor, *tensors, hidden=None):
@@ -383,29 +372,31 @@ def _run(kernel, launch: Launch, channels: int, x: Tensor, *tensors, hidden=None
         )  # fmt: skip
 
 
-@torch.library.custom_op("swinir_lite::swin_layer", mutates_args=())
-def _swin_layer(
+@torch.library.custom_op("swinir_lite::training_layer", mutates_args=())
+def _training_layer(
     x: Tensor, weights: Tensor, bias: Tensor, channels: int, hidden: int,
     window_size: int, shift: int,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     x = x.contiguous()
     qkv_weight, proj, fc1, fc2 = _matrices(weights, channels, hidden)
     qkv = x.new_empty(*x.shape[:3], 3 * channels)
-    _run(head_kernel, HEAD, channels, x, qkv_weight, qkv)
-    mixed = run_forward(qkv, bias, window_size, shift)
+    _run(training_head_kernel, HEAD, channels, x, qkv_weight, qkv)
+    mixed = attention_forward(qkv, bias, window_size, shift)
     y = torch.empty_like(x)
-    _run(tail_kernel, TAIL, channels, x, mixed, proj, fc1, fc2, y, hidden=hidden)
+    _run(
+        training_tail_kernel, TAIL, channels, x, mixed, proj, fc1, fc2, y, hidden=hidden
+    )
     return y, qkv, mixed
 
 
-@_swin_layer.register_fake
+@_training_layer.register_fake
 def _(x, weights, bias, channels, hidden, window_size, shift):
     qkv, mixed = (x.new_empty(*x.shape[:3], n * channels) for n in (3, 1))
     return x.new_empty(x.shape), qkv, mixed
 
 
-@torch.library.custom_op("swinir_lite::swin_layer_backward", mutates_args=())
-def _swin_layer_backward(
+@torch.library.custom_op("swinir_lite::training_layer_backward", mutates_args=())
+def _training_layer_backward(
     grad: Tensor, x: Tensor, qkv: Tensor, mixed: Tensor, weights: Tensor, bias: Tensor,
     channels: int, hidden: int, window_size: int, shift: int,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
@@ -422,7 +413,7 @@ def _swin_layer_backward(
         tail_backward_kernel, tail_launch, channels, x, mixed, grad, proj, fc1, fc2,
         grad_middle, grad_mixed, tail_sums, hidden=hidden,
     )  # fmt: skip
-    grad_qkv, grad_bias = run_backward(grad_mixed, qkv, bias, window_size, shift)
+    grad_qkv, grad_bias = attention_backward(grad_mixed, qkv, bias, window_size, shift)
     head_sums = sums(HEAD_BACKWARD, qkv_weight.numel())
     grad_x = torch.empty_like(x)
     _run(
@@ -432,7 +423,7 @@ def _swin_layer_backward(
     return grad_x, torch.cat([head_sums.sum(0), tail_sums.sum(0)]), grad_bias
 
 
-@_swin_layer_backward.register_fake
+@_training_layer_backward.register_fake
 def _(grad, x, qkv, mixed, weights, bias, channels, hidden, window_size, shift):
     return tuple(torch.empty_like(t) for t in (x, weights, bias))
 
@@ -444,16 +435,16 @@ def _save(ctx, inputs, output):
 
 
 def _backward(ctx, grad, grad_qkv, grad_mixed):
-    grads = _swin_layer_backward(grad, *ctx.saved_tensors, *ctx.constants)
+    grads = _training_layer_backward(grad, *ctx.saved_tensors, *ctx.constants)
     return *grads, None, None, None, None
 
 
-_swin_layer.register_autograd(_backward, setup_context=_save)
+_training_layer.register_autograd(_backward, setup_context=_save)
 
 
-def triton_swin_layer(
+def training_layer(
     x: Tensor,
-    packed: LayerMatrices,
+    packed: TrainingWeights,
     channels: int,
     hidden: int,
     window_size: int,
@@ -462,14 +453,14 @@ def triton_swin_layer(
     """The Swin Transformer layer of chapter 6 in three kernels.
 
     Args:
-        x: ``(B, H, W, C')``: C features, at most ``MAX_CHANNELS``, then any number of
-            spare channels up to a power of two, which are left as they are and get
-            no gradient; H and W are multiples of ``window_size``. Their type is that
+        x: `(B, H, W, C')`: C features, at most `MAX_TRAINING_CHANNELS`, then any number
+            of spare channels up to a power of two, which are left as they are and get
+            no gradient; H and W are multiples of `window_size`. Their type is that
             of all features and of the operands of matrix products; sums, norms and
             softmax are float32.
-        packed: the layer's weights, of ``pack_layers``.
+        packed: the layer's weights, of `pack_for_training`.
         channels: C.
         hidden: channels inside the MLP.
         window_size, shift: in tokens; shift 0 for none.
     """
-    return _swin_layer(x, *packed, channels, hidden, window_size, shift)[0]
+    return _training_layer(x, *packed, channels, hidden, window_size, shift)[0]

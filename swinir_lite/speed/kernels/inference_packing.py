@@ -9,17 +9,11 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 import triton
-from torch import Tensor
+from torch import Tensor, nn
 
-from ...swin_transformer_layer import SwinTransformerLayer
+from ..limits import CHUNK
+from .chunks import chunks
 from .training_layer import fold_norm
-
-CHUNK = 64  # channels that a kernel holds as one tile
-
-
-def chunks(channels: int) -> int:
-    """That hold the channels and a spare one."""
-    return triton.cdiv(channels + 1, CHUNK)
 
 
 def _pad(matrix: Tensor, rows: int = CHUNK) -> Tensor:
@@ -38,7 +32,7 @@ def _with_bias(weight: Tensor, bias: Tensor) -> Tensor:
     return torch.cat([weight, bias[:, None]], dim=1)
 
 
-class PackedLayer(NamedTuple):
+class InferenceWeights(NamedTuple):
     """Weights of one layer as the kernels read them."""
 
     qkv: Tensor  # (h, 4, d', C'): C' channels are whole chunks, d' a power of two
@@ -52,7 +46,7 @@ class PackedLayer(NamedTuple):
     spare: int  # mixed channel that stands for the bias
 
 
-def _pack_projection(layer: SwinTransformerLayer) -> tuple[Tensor, Tensor]:
+def _pack_projection(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight and bias of LayerNorm and qkv, head by head; q is scaled for scores."""
     linear, heads = layer.attn.qkv, layer.attn.num_heads
     weight, bias = fold_norm(linear.weight, linear.bias, *layer.norm1.parameters())
@@ -68,14 +62,14 @@ def _pack_projection(layer: SwinTransformerLayer) -> tuple[Tensor, Tensor]:
 
 
 def _pack_position_bias(bias: Tensor) -> Tensor:
-    """``(h, N, N)`` in powers of two, padded to the tile of the scores."""
+    """`(h, N, N)` in powers of two, padded to the tile of the scores."""
     tokens = bias.shape[-1]
     spare = _tile(tokens) - tokens
     bias = F.pad(bias.float() * math.log2(math.e), (0, spare), value=-math.inf)
     return F.pad(bias, (0, 0, 0, spare)).contiguous()
 
 
-def _pack_mixing(layer: SwinTransformerLayer) -> tuple[Tensor, int, int]:
+def _pack_mixing(layer: nn.Module) -> tuple[Tensor, int, int]:
     """Weight and bias of the projection, for mixed values as they are stored.
 
     Heads of 30 channels are stored as 32 where that needs no more chunks: writes
@@ -94,7 +88,8 @@ def _pack_mixing(layer: SwinTransformerLayer) -> tuple[Tensor, int, int]:
     return weight, stored, spare
 
 
-def pack_layer(layer: SwinTransformerLayer, dtype: torch.dtype) -> PackedLayer:
+def pack_for_inference(layer: nn.Module, dtype: torch.dtype) -> InferenceWeights:
+    """Weights of a Swin Transformer layer of chapter 6, in `dtype`."""
     attention, mlp = layer.attn, layer.mlp
     qkv, qkv_bias = _pack_projection(layer)
     proj, stored, spare = _pack_mixing(layer)
@@ -102,7 +97,7 @@ def pack_layer(layer: SwinTransformerLayer, dtype: torch.dtype) -> PackedLayer:
     fc1 = _pad(_with_bias(*fc1))
     fc2 = _pad(_with_bias(mlp.fc2.weight, mlp.fc2.bias))
     position_bias = _pack_position_bias(attention.relative_position_bias())
-    return PackedLayer(
+    return InferenceWeights(
         qkv.to(dtype).contiguous(), qkv_bias.float().contiguous(), position_bias,
         proj.to(dtype), fc1.to(dtype), fc2.to(dtype),
         mlp.fc1.out_features, stored, spare,

@@ -1,0 +1,15 @@
+"""How large a network may be for each kernel; read without Triton (chapter 13)."""
+
+CHUNK = 64  # channels that an inference kernel holds as one tile
+
+# Attention. Tiles of larger windows or heads do not fit on the chip of every GPU,
+# above all those of a backward pass in float32
+MAX_WINDOW = 8  # side, in tokens
+MAX_HEAD_DIM = 32  # channels
+
+# Training: a program holds all weights of a layer on chip, and a spare channel
+MAX_TRAINING_CHANNELS = 63
+MAX_TRAINING_HIDDEN = 127
+
+# Inference: three chunks, of which one channel is spare
+MAX_INFERENCE_CHANNELS = 3 * CHUNK - 1

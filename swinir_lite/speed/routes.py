@@ -1,0 +1,231 @@
+"""Which path computes a SwinIR, and why (chapter 13).
+
+Nothing here needs Triton. `fast` asks at every call, and whoever wants to know asks
+`choose_route` or, of a network, its `route`.
+"""
+
+import importlib.util
+import os
+from typing import NamedTuple
+
+import torch
+
+from ..errors import InputError
+from ..swinir import SwinIRConfig
+from .limits import (
+    MAX_HEAD_DIM,
+    MAX_INFERENCE_CHANNELS,
+    MAX_TRAINING_CHANNELS,
+    MAX_TRAINING_HIDDEN,
+    MAX_WINDOW,
+)
+
+BACKENDS = ("reference", "sdpa", "triton")  # of window attention
+PATHS = {  # the quickest first; the last is for those who ask for it
+    "inference_kernels": "two kernels a layer, replayed as CUDA graphs",
+    "training_kernels": "three kernels a layer, and three for its gradients",
+    "strips": "a few rows of windows at a time, in place",
+    "composed": "PyTorch's operations around the attention",
+    "compiled": "torch.compile around the attention",
+}
+
+
+class RouteError(InputError, RuntimeError):
+    """A path or an attention was asked for that cannot run where it should."""
+
+
+class AttentionBackend(NamedTuple):
+    """What computes window attention, and why."""
+
+    name: str
+    reason: str
+
+
+class Route(NamedTuple):
+    """How a call is computed, and why so."""
+
+    path: str  # one of PATHS
+    attention: AttentionBackend
+    dtype: torch.dtype  # of matrix products
+    device: torch.device
+    reason: str
+
+    def __str__(self) -> str:
+        path, dtype = self.path.replace("_", " "), str(self.dtype).split(".")[-1]
+        return (
+            f"{path} in {dtype} on {self.device.type} ({PATHS[self.path]}), attention "
+            f"by {self.attention.name} ({self.attention.reason}): {self.reason}"
+        )
+
+
+def choose_route(
+    config: SwinIRConfig,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float32,
+    followed: bool = False,
+    attention: str | None = None,
+    path: str | None = None,
+) -> Route:
+    """The path that serves a network on a device, and why no quicker one does.
+
+    Args:
+        config: of the network; kernels are for windows, heads and widths that fit.
+        device: where its tensors are; by default CUDA if there is one.
+        dtype: of its matrix products.
+        followed: whether gradients, a compiler or an exporter follow the call.
+        attention: one of BACKENDS to insist on. The environment variable
+            `SWINIR_ATTENTION` does the same.
+        path: one of PATHS to insist on.
+
+    Raises InputError for an unknown name and RouteError, a RuntimeError, for one that
+    cannot run there; nothing else is chosen in its place.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(device)
+    backend = _choose_attention(config, device, attention)
+    obstacles = {
+        "inference_kernels": _inference_obstacle(
+            config, device, dtype, followed, backend
+        ),
+        "training_kernels": _training_obstacle(config, dtype, backend),
+        "strips": _strips_obstacle(device, followed, backend),
+        "composed": None,
+    }
+    if path is not None:
+        if path not in PATHS:
+            raise InputError(f"path must be one of {tuple(PATHS)}, got {path!r}")
+        if obstacle := obstacles.get(path):
+            raise RouteError(f"path {path!r} cannot run: {obstacle}")
+        return Route(path, backend, dtype, device, "asked for by the caller")
+    path = next(name for name, obstacle in obstacles.items() if obstacle is None)
+    return Route(path, backend, dtype, device, _reason(obstacles, path))
+
+
+def _reason(obstacles: dict[str, str | None], path: str) -> str:
+    """Why none of the quicker paths serves."""
+    quicker = {}
+    for name in list(obstacles)[: list(obstacles).index(path)]:
+        quicker.setdefault(obstacles[name], []).append(name.replace("_", " "))
+    why = [f"no {' or '.join(names)}, {what}" for what, names in quicker.items()]
+    return "; ".join(why) or "the quickest"
+
+
+def attention_backend(
+    device: torch.device | str | None = None,
+    name: str | None = None,
+    config: SwinIRConfig | None = None,
+) -> AttentionBackend:
+    """Which attention runs on a device (chapter 13).
+
+    Args:
+        device: where the tensors will be; by default CUDA if there is one.
+        name: `'reference'`, `'sdpa'` or `'triton'` to insist on one. The
+            environment variable `SWINIR_ATTENTION` does the same.
+        config: of the network, whose windows or heads may be too large for a kernel.
+
+    Raises InputError for an unknown name and RouteError, a RuntimeError, for one that
+    cannot run there; nothing else is chosen in its place.
+    """
+    return choose_route(config or SwinIRConfig(), device, attention=name).attention
+
+
+def _choose_attention(
+    config: SwinIRConfig, device: torch.device, name: str | None
+) -> AttentionBackend:
+    origin = "asked for by the caller"
+    if name is None and (name := os.environ.get("SWINIR_ATTENTION")):
+        origin = "asked for by SWINIR_ATTENTION"
+    if name is None and device.type != "cuda":
+        reason = f"Triton is for CUDA; on {device.type} the explicit form is quickest"
+        return AttentionBackend("reference", reason)
+    obstacle = _triton_obstacle(config, device)
+    if name is None:
+        if obstacle:
+            return AttentionBackend("sdpa", obstacle)
+        return AttentionBackend("triton", "fused kernels for CUDA")
+    if name not in BACKENDS:
+        raise InputError(f"attention must be one of {BACKENDS}, got {name!r}")
+    if name == "triton" and obstacle:
+        raise RouteError(f"attention 'triton' cannot run: {obstacle}")
+    return AttentionBackend(name, origin)
+
+
+def _triton_obstacle(config: SwinIRConfig, device: torch.device) -> str | None:
+    """Why the Triton kernels cannot run there, or None if they can."""
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"  # slow, for tests
+    if device.type != "cuda" and not interpreted:
+        return f"it needs a CUDA device, this is {device.type}"
+    if importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed"
+    if not interpreted:
+        major, minor = torch.cuda.get_device_capability(device)
+        if major < 8:  # a T4 has 7.5
+            found = f"this GPU has {major}.{minor}"
+            return f"Triton supports compute capability 8.0 and newer, {found}"
+    side, head_dim = config.window_size, config.dim // min(config.num_heads)
+    if side <= MAX_WINDOW and head_dim <= MAX_HEAD_DIM:
+        return None
+    return (
+        f"its tiles hold windows of {MAX_WINDOW}x{MAX_WINDOW} and heads of "
+        f"{MAX_HEAD_DIM} channels, here are {side}x{side} and {head_dim} channels"
+    )
+
+
+def _kernels_obstacle(dtype: torch.dtype, backend: AttentionBackend) -> str | None:
+    """What keeps both kinds of fused layers from serving, or None."""
+    if backend.name != "triton":
+        return f"which need Triton's attention, this is {backend.name}"
+    if dtype.itemsize > 2:
+        return (
+            "which are for half precision: PyTorch's own products are as quick in "
+            + (str(dtype).split(".")[-1])
+        )
+    return None
+
+
+def _inference_obstacle(
+    config: SwinIRConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    followed: bool,
+    backend: AttentionBackend,
+) -> str | None:
+    if obstacle := _kernels_obstacle(dtype, backend):
+        return obstacle
+    if device.type != "cuda":
+        return f"which need a CUDA device, this is {device.type}"
+    if followed:
+        return "which neither gradients nor compilers can follow"
+    if config.dim > MAX_INFERENCE_CHANNELS:
+        return f"which hold {MAX_INFERENCE_CHANNELS} channels, here are {config.dim}"
+    return None
+
+
+def _training_obstacle(
+    config: SwinIRConfig, dtype: torch.dtype, backend: AttentionBackend
+) -> str | None:
+    if obstacle := _kernels_obstacle(dtype, backend):
+        return obstacle
+    hidden = round(config.dim * config.mlp_ratio)
+    if config.dim > MAX_TRAINING_CHANNELS or hidden > MAX_TRAINING_HIDDEN:
+        return (
+            f"which hold {MAX_TRAINING_CHANNELS} channels and {MAX_TRAINING_HIDDEN} "
+            f"inside the MLP, here are {config.dim} and {hidden}"
+        )
+    if len(set(config.num_heads)) > 1:
+        return f"which want as many heads in every RSTB, here are {config.num_heads}"
+    return None
+
+
+def _strips_obstacle(
+    device: torch.device, followed: bool, backend: AttentionBackend
+) -> str | None:
+    """Tensors change in place there, which nothing that follows them may see."""
+    if device.type != "cpu":
+        return f"which are for the cache of a CPU, this is {device.type}"
+    if followed:
+        return "where tensors change in place, which gradients and compilers forbid"
+    if backend.name != "reference":
+        return f"which compute attention explicitly, not by {backend.name}"
+    return None

@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from swinir_lite.speed.cuda_graph import fill
+
+
+def test_inputs_are_copied_to_where_the_graph_reads_them():
+    recorded = [torch.zeros(2, 3), torch.zeros(1)]
+    given = [torch.rand(2, 3), torch.rand(1)]
+    addresses = [x.data_ptr() for x in recorded]
+    fill(recorded, given)
+    assert [x.data_ptr() for x in recorded] == addresses
+    assert all(map(torch.equal, recorded, given))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [torch.ones(1, 3)],  # would be broadcast
+        [torch.ones(3)],
+        [torch.ones(())],
+        [torch.ones(2, 3, dtype=torch.float64)],  # would be rounded
+        [torch.ones(2, 3), torch.ones(2, 3)],
+        [],
+    ],
+)
+def test_inputs_of_another_shape_type_or_number_are_refused(given):
+    recorded = [torch.zeros(2, 3)]
+    with pytest.raises(
+        ValueError, match=r"recorded for \(2, 3\) in torch.float32, got"
+    ):
+        fill(recorded, given)
+    assert not recorded[0].any()

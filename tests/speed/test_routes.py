@@ -1,0 +1,177 @@
+import importlib.util
+import re
+
+import pytest
+import torch
+
+from swinir_lite import SwinIR, SwinIRConfig, attention_backend
+from swinir_lite.errors import InputError
+from swinir_lite.speed.network import FastSwinIR, fast
+from swinir_lite.speed.routes import PATHS, choose_route
+from swinir_lite.variants import RELEASED
+
+TINY = {"dim": 12, "depths": (2, 1), "num_heads": (2, 2), "window_size": 4}
+LOW = torch.bfloat16
+
+
+def config(**changes):
+    return SwinIRConfig(**{**TINY, **changes})
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A GPU of compute capability 9.0 with Triton, as far as routes can see."""
+    monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+
+
+@pytest.fixture
+def cpu(monkeypatch):
+    monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+
+
+@pytest.mark.parametrize(("major", "expected"), [(7, "sdpa"), (8, "triton")])
+def test_attention_follows_what_triton_supports(major, expected, gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (major, 5))
+    name, reason = attention_backend("cuda")
+    assert name == expected
+    assert major == 8 or "has 7.5" in reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"window_size": 9}, "9x9"), ({"num_heads": (1, 1), "dim": 33}, "33 channels")],
+)
+def test_attention_follows_what_a_tile_of_triton_holds(changes, reason, gpu):
+    name, why = attention_backend("cuda", config=config(**changes))
+    assert name == "sdpa"
+    assert reason in why
+    with pytest.raises(RuntimeError, match=reason):
+        attention_backend("cuda", "triton", config(**changes))
+    for released in RELEASED.values():
+        assert attention_backend("cuda", config=released).name == "triton"
+
+
+def test_attention_on_a_cpu_is_explicit_and_says_why(cpu):
+    name, reason = attention_backend("cpu")
+    assert name == "reference"
+    assert "cpu" in reason
+
+
+def test_attention_is_overridden_by_argument_and_by_environment(monkeypatch):
+    monkeypatch.setenv("SWINIR_ATTENTION", "reference")
+    assert attention_backend("cpu").name == "reference"
+    assert attention_backend("cpu", "sdpa").name == "sdpa"
+
+
+@pytest.mark.parametrize("missing", ["triton", None])
+def test_what_cannot_run_is_refused_in_a_line_not_replaced(missing, gpu, monkeypatch):
+    network = fast(SwinIR(config()), attention="triton")
+    with pytest.raises(RuntimeError, match=r"'triton' cannot run: .*cpu") as raised:
+        network(torch.rand(1, 3, 4, 4))
+    assert isinstance(raised.value, InputError)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(ValueError, match="flash"):
+        attention_backend("cpu", "flash")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RuntimeError, match="triton is not installed"):
+        attention_backend("cuda", "triton")
+
+
+# What is computed, on what, and the path that serves it
+SERVED = [
+    ("cuda", LOW, False, {}, "inference_kernels"),
+    ("cuda", torch.float16, False, {"dim": 180}, "inference_kernels"),
+    ("cuda", LOW, False, {"num_heads": (2, 3)}, "inference_kernels"),
+    ("cuda", LOW, False, {"dim": 192, "num_heads": (6, 6)}, "composed"),
+    ("cuda", LOW, False, {"window_size": 9}, "composed"),
+    ("cuda", torch.float32, False, {}, "composed"),
+    ("cuda", torch.float64, False, {}, "composed"),
+    ("cuda", LOW, True, {}, "training_kernels"),
+    ("cuda", LOW, True, {"dim": 63, "num_heads": (3, 3)}, "training_kernels"),
+    ("cuda", LOW, True, {"dim": 64}, "composed"),
+    ("cuda", LOW, True, {"mlp_ratio": 12.0}, "composed"),
+    ("cuda", LOW, True, {"num_heads": (2, 3)}, "composed"),
+    ("cuda", LOW, True, {"window_size": 9}, "composed"),
+    ("cuda", torch.float32, True, {}, "composed"),
+    ("cpu", torch.float32, False, {}, "strips"),
+    ("cpu", LOW, False, {}, "strips"),
+    ("cpu", torch.float32, True, {}, "composed"),
+    ("meta", torch.float32, False, {}, "composed"),
+]
+
+
+@pytest.mark.parametrize(("device", "dtype", "followed", "changes", "path"), SERVED)
+def test_the_path_follows_device_type_width_and_gradients(
+    device, dtype, followed, changes, path, gpu
+):
+    if changes.get("dim") == 180:
+        changes = {**changes, "num_heads": (6, 6)}
+    route = choose_route(config(**changes), device, dtype, followed)
+    assert route.path == path
+    quicker = list(PATHS)[: list(PATHS).index(path)]
+    for name in quicker:  # and why none of them
+        assert name.replace("_", " ") in route.reason
+    assert "\n" not in str(route)
+
+
+def test_every_path_that_is_chosen_by_itself_is_chosen_somewhere():
+    assert {row[-1] for row in SERVED} == set(PATHS) - {"compiled"}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_insisted_on_serves_or_is_refused(path, gpu):
+    served = {"inference_kernels", "training_kernels", "composed", "compiled"}
+    if path in served:
+        assert choose_route(config(), "cuda", LOW, path=path).path == path
+    else:
+        with pytest.raises(RuntimeError, match=f"'{path}' cannot run: .*cuda"):
+            choose_route(config(), "cuda", LOW, path=path)
+    if path not in ("composed", "compiled"):
+        with pytest.raises(RuntimeError, match=f"'{path}' cannot run"):
+            choose_route(config(), "cpu", path=path, followed=True)
+
+
+def test_an_unknown_path_is_named():
+    with pytest.raises(ValueError, match=r"path must be one of .*'fused'"):
+        choose_route(config(), "cpu", path="fused")
+
+
+def test_strips_are_for_explicit_attention(cpu):
+    assert choose_route(config(), "cpu", attention="sdpa").path == "composed"
+
+
+def test_compilers_follow_what_runs_under_them(cpu, monkeypatch):
+    network = fast(SwinIR(config()))
+    with torch.no_grad():
+        assert network.route.path == "strips"
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        assert network.route.path == "composed"
+
+
+@pytest.mark.parametrize("path", [*PATHS, None])
+def test_a_network_takes_the_path_that_its_route_says(path, monkeypatch):
+    monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
+    network, taken = FastSwinIR(SwinIR(config()), path=path), []
+    for name in PATHS:
+        monkeypatch.setattr(
+            network, name, lambda x, route, n=name: taken.append(n) or x
+        )
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            try:
+                said = network.route.path
+            except RuntimeError as error:
+                with pytest.raises(RuntimeError, match=re.escape(str(error))):
+                    network(torch.rand(1, 3, 4, 4))
+                continue
+            network(torch.rand(1, 3, 4, 4))
+            assert taken.pop() == said
+    assert not taken
+
+
+def test_compiled_is_for_those_who_ask():
+    assert fast(SwinIR(config()), compiled=True).route.path == "compiled"
