@@ -17,24 +17,27 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from swinir_lite import SwinIR
 from swinir_lite.measuring.evaluation import evaluate, protocol
-from swinir_lite.training.config import load_config
+from swinir_lite.standard_json import to_json
+from swinir_lite.training.config import TrainConfig, load_config
 from swinir_lite.training.engine import Trainer
 from swinir_lite.training.setup import make_test_set
+from swinir_lite.whole_files import whole_file
 
 
-def remove_nothing(model):
+def remove_nothing(model: SwinIR) -> None:
     """Leave the network as it is."""
 
 
-def remove_shift(model):
+def remove_shift(model: SwinIR) -> None:
     """Let all layers attend within the same windows; only convolutions cross them."""
     for block in model.blocks:
         for layer in block.layers:
             layer.shift = 0
 
 
-def remove_position_bias(model):
+def remove_position_bias(model: SwinIR) -> None:
     """Hold all relative position biases at zero: attention cannot see positions."""
     for block in model.blocks:
         for layer in block.layers:
@@ -42,7 +45,7 @@ def remove_position_bias(model):
             nn.init.zeros_(table.requires_grad_(False))
 
 
-def remove_final_convolutions(model):
+def remove_final_convolutions(model: SwinIR) -> None:
     """Let the convolution at the end of every RSTB return what it is given.
 
     Which leaves x + layers(x). The convolution after the last RSTB is part of none
@@ -61,7 +64,7 @@ class Experiment:
     remove: Callable = remove_nothing
 
 
-def gray_jpeg(window_size, patch):
+def gray_jpeg(window_size: int, patch: int) -> Experiment:
     """JPEG artifact reduction; the window divides the 8x8 blocks of JPEG, or not."""
     lightweight = {"dim": 60, "depths": [6] * 4, "num_heads": [6] * 4}
     fields = {
@@ -86,7 +89,7 @@ EXPERIMENTS = {
 }
 
 
-def test_sets(config, args):
+def test_sets(config: TrainConfig, args: argparse.Namespace) -> dict[str, dict]:
     """{name of a test set: options that `make_test_set` reads}."""
     if config.scale > 1:
         return {"Set5": {"path": args.set5}, "Set14": {"path": args.set14}}
@@ -96,7 +99,9 @@ def test_sets(config, args):
     }
 
 
-def build(experiment, args):
+def build(
+    experiment: Experiment, args: argparse.Namespace
+) -> tuple[TrainConfig, SwinIR]:
     """The run's configuration, and its network with freshly drawn weights."""
     seldom = 10**6  # validate and save at the end only
     config = load_config(
@@ -114,7 +119,7 @@ def build(experiment, args):
     return config, model
 
 
-def run(experiment, args, folder):
+def run(experiment: Experiment, args: argparse.Namespace, folder: Path) -> dict:
     """Train and measure one network; `config.json`, `log.jsonl`, `results.json`."""
     config, model = build(experiment, args)
     trainer = Trainer(config, folder, model=model)
@@ -132,13 +137,14 @@ def run(experiment, args, folder):
         "minutes": round(trainer.seconds / 60, 3),
         "scores": scores,
     }
-    (folder / "results.json").write_text(json.dumps(results, indent=2))
+    with whole_file(folder / "results.json") as partial:
+        partial.write_text(to_json(results, indent=2))
     for leftover in [folder / "state.pt", *folder.glob("events.*")]:
         leftover.unlink(missing_ok=True)
     return results
 
 
-def parse_arguments(arguments):
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m experiments.ablations")
     parser.add_argument("--data", required=True, help="folder of photographs")
     parser.add_argument("--cache", default="runs/cache", help="for decoded photographs")
@@ -153,7 +159,7 @@ def parse_arguments(arguments):
     return parser.parse_args(arguments)
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> None:
     """Do the experiments one after another; a failure does not stop the rest."""
     args = parse_arguments(arguments)
     args.out.mkdir(parents=True, exist_ok=True)

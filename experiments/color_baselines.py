@@ -6,13 +6,15 @@ committed; chapter 10 reads it.
 """
 
 import argparse
-import json
 import statistics
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from skimage.restoration import denoise_nl_means
+from torch import Tensor, nn
 
 from swinir_lite import fast, load_model, psnr, ssim, to_image
 from swinir_lite.denoising_and_jpeg import (
@@ -23,6 +25,8 @@ from swinir_lite.denoising_and_jpeg import (
     ycbcr_to_rgb,
 )
 from swinir_lite.measuring.evaluation import restore
+from swinir_lite.standard_json import to_json
+from swinir_lite.whole_files import whole_file
 
 from .real_world import read_crops
 
@@ -31,17 +35,17 @@ STRENGTHS = (0.5, 0.65, 0.8, 1.0)  # of non-local means, in units of sigma
 
 
 @cache
-def load_fast(name):
+def load_fast(name: str) -> nn.Module:
     """A shipped model, loaded once."""
     return fast(load_model(name))
 
 
-def run(model, lq):
+def run(model: nn.Module, lq: Tensor) -> Tensor:
     """Restore (B, C, H, W), padded as in every evaluation."""
     return restore(model, lq, window_size=model.config.window_size)
 
 
-def non_local_means(lq, sigma, clean):
+def non_local_means(lq: Tensor, sigma: float, clean: np.ndarray) -> np.ndarray:
     """Non-local means at the strength that suits this very image best."""
     pixels, sigma = lq[0].permute(1, 2, 0).numpy(), sigma / 255
     options = {"patch_size": 5, "patch_distance": 6, "channel_axis": -1}
@@ -52,7 +56,7 @@ def non_local_means(lq, sigma, clean):
     return max(images, key=lambda image: psnr(image, clean))
 
 
-def denoised(clean, sigma):
+def denoised(clean: np.ndarray, sigma: int) -> dict[str, np.ndarray]:
     """{method: uint8 image} for one crop (H, W, 3) and one noise level."""
     lq = add_gaussian_noise(clean, sigma=sigma)
     gray, color = (load_fast(f"{kind}_denoise_{sigma}") for kind in ("gray", "color"))
@@ -65,7 +69,7 @@ def denoised(clean, sigma):
     }
 
 
-def repaired(clean, quality):
+def repaired(clean: np.ndarray, quality: int) -> dict[str, np.ndarray]:
     """{method: uint8 image} for one crop (H, W, 3) and one JPEG quality."""
     lq = add_jpeg_artifacts(clean, quality=quality)
     gray, color = (load_fast(f"{kind}_jpeg_{quality}") for kind in ("gray", "color"))
@@ -79,13 +83,15 @@ def repaired(clean, quality):
     }
 
 
-def score(restored, clean):
+def score(restored: np.ndarray, clean: np.ndarray) -> dict[str, float]:
     """On RGB, as the paper measures colour."""
     metrics = {"psnr": psnr, "ssim": ssim, "psnr_b": psnr_b}
     return {key: metric(restored, clean) for key, metric in metrics.items()}
 
 
-def measure(crops, methods, levels):
+def measure(
+    crops: dict[str, np.ndarray], methods: Callable, levels: Iterable[int]
+) -> dict[str, dict]:
     """Means over the crops: {level: {method: scores}}."""
     means = {}
     for level in levels:
@@ -100,7 +106,7 @@ def measure(crops, methods, levels):
     return means
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.color_baselines")
     parser.add_argument("--div2k", default="data/DIV2K", help="or other photographs")
     parser.add_argument("--side", type=int, default=128, help="of the central crops")
@@ -113,7 +119,8 @@ def main(arguments=None):
         "color_denoise": measure(crops, denoised, SIGMAS),
         "color_jpeg": measure(crops, repaired, QUALITIES),
     }
-    args.out.write_text(json.dumps(results, indent=2) + "\n")
+    with whole_file(args.out) as partial:
+        partial.write_text(to_json(results, indent=2) + "\n")
     for task in ("color_denoise", "color_jpeg"):
         for level, methods in results[task].items():
             for name, means in methods.items():

@@ -5,20 +5,24 @@ degrades, under fixed seeds.  What it writes is committed; chapter 11 reads it.
 """
 
 import argparse
-import json
 import statistics
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from swinir_lite import fast, imresize, load_model, psnr, ssim, to_image
-from swinir_lite.image_files import find_images, read_image
+from swinir_lite.image_files import read_image
+from swinir_lite.image_pairs import find_pairs
 from swinir_lite.measuring.evaluation import restore
 from swinir_lite.real_world_super_resolution import (
     degrade_photograph,
     gradient_distance,
 )
 from swinir_lite.shipped_weights import shipped_models
+from swinir_lite.standard_json import to_json
+from swinir_lite.whole_files import whole_file
 
 MODELS = (
     "lightweight_x4",
@@ -27,21 +31,19 @@ MODELS = (
 )
 
 
-def central_crop(image, side):
+def central_crop(image: np.ndarray, side: int) -> np.ndarray:
     """The middle (side, side) of an image (H, W, 3)."""
     top, left = ((length - side) // 2 for length in image.shape[:2])
     return image[top : top + side, left : left + side]
 
 
-def read_crops(folder, side):
+def read_crops(folder: str | Path, side: int) -> dict[str, np.ndarray]:
     """{name: uint8 crop} of DIV2K's validation images, or of any folder's."""
-    folder = Path(folder)
-    named = folder / "DIV2K_valid_HR"
-    paths = find_images(named if named.is_dir() else folder)
-    return {path.stem: central_crop(read_image(path), side) for path in paths}
+    pairs = find_pairs(folder, split="valid")
+    return {pair.name: central_crop(read_image(pair.hq), side) for pair in pairs}
 
 
-def enlargers(models, scale=4):
+def enlargers(models: Iterable[str], scale: int = 4) -> dict[str, Callable]:
     """{name: function LQ (1, 3, h, w) -> uint8 image}, bicubic among them."""
     functions = {"bicubic": lambda lq: imresize(to_image(lq), scale)}
     for name in models:
@@ -53,7 +55,7 @@ def enlargers(models, scale=4):
     return functions
 
 
-def score(restored, truth, scale=4):
+def score(restored: np.ndarray, truth: np.ndarray, scale: int = 4) -> dict[str, float]:
     """By the paper's protocol for super-resolution, and the gradients' distance."""
     return {
         "psnr": psnr(restored, truth, scale, y_channel=True),
@@ -62,7 +64,9 @@ def score(restored, truth, scale=4):
     }
 
 
-def measure(crops, models, seeds):
+def measure(
+    crops: dict[str, np.ndarray], models: Iterable[str], seeds: Iterable[int]
+) -> dict[str, dict[str, float]]:
     """Means over all crops and seeds: {model: scores}."""
     functions, scores = enlargers(models), {}
     for image in crops.values():
@@ -76,7 +80,7 @@ def measure(crops, models, seeds):
     }
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.real_world")
     parser.add_argument("--div2k", default="data/DIV2K", help="or other photographs")
     parser.add_argument("--side", type=int, default=512, help="of the central crops")
@@ -99,7 +103,8 @@ def main(arguments=None):
         "weights": {name: shipped[name]["sha256"] for name in args.models},
     }
     scores = measure(crops, args.models, args.seeds)
-    args.out.write_text(json.dumps({**about, "scores": scores}, indent=2) + "\n")
+    with whole_file(args.out) as partial:
+        partial.write_text(to_json({**about, "scores": scores}, indent=2) + "\n")
     for name, means in scores.items():
         print(name, *(f"{key} {value:.3f}" for key, value in means.items()))
 

@@ -8,6 +8,7 @@ crop, the flips and the rotation, so nothing waits for the host.
 import hashlib
 import os
 import re
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import InputError
 from ..image_files import image_size, raise_if_any, read_image
@@ -37,7 +39,7 @@ class Photo(NamedTuple):
     lr_path: Path | None = None
 
 
-def check_count(paths, folder, expected):
+def check_count(paths: list[Path], folder: str | Path, expected: int) -> None:
     """Raise InputError for too many or too few images to train on in a folder.
 
     Too many are DIV2K's 0001 to 0900, of which the last hundred are for validation.
@@ -57,7 +59,9 @@ def check_count(paths, folder, expected):
         raise InputError(f"{found} where {expected} are expected")
 
 
-def find_photos(folder, scale=1, patch=1, expected=0):
+def find_photos(
+    folder: str | Path, scale: int = 1, patch: int = 1, expected: int = 0
+) -> list[Photo]:
     """List a training set and name everything that is wrong with it.
 
     Args:
@@ -104,17 +108,17 @@ class FlatLayout(NamedTuple):
     width: np.ndarray
 
     @classmethod
-    def of(cls, heights, widths):
+    def of(cls, heights: Sequence[int], widths: Sequence[int]) -> "FlatLayout":
         heights, widths = np.asarray(heights), np.asarray(widths)
         ends = np.cumsum(heights * widths)
         return cls(ends - heights * widths, heights, widths)
 
     @property
-    def pixels(self):
+    def pixels(self) -> int:
         return int((self.height * self.width).sum())
 
 
-def fill_image(job):
+def fill_image(job: tuple) -> str:
     """Decode one image, or shrink one, into its slice of a flat file of pixels."""
     target, start, (height, width), source, scale = job
     try:
@@ -135,7 +139,9 @@ def fill_image(job):
     return ""
 
 
-def fill_file(path, layout, sources, scale, workers):
+def fill_file(
+    path: Path, layout: FlatLayout, sources: Sequence, scale: int, workers: int
+) -> None:
     """Write a (pixels, 3) uint8 file from image files, or from slices of another."""
     places = zip(layout.start.tolist(), layout.height.tolist(), layout.width.tolist())
     with whole_file(path) as partial:
@@ -153,7 +159,7 @@ def fill_file(path, layout, sources, scale, workers):
         raise_if_any([p for p in problems if p], "images cannot be decoded")
 
 
-def stamp(paths, sizes=()):
+def stamp(paths: Iterable[Path], sizes: Sequence[tuple[int, int]] = ()) -> str:
     """Hexadecimal digits that change with files' names, bytes or times, or `sizes`."""
     files = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
     return hashlib.sha256(repr((files, sizes)).encode()).hexdigest()[:12]
@@ -168,7 +174,13 @@ class PhotoCache:
         lq, lq_layout: the same for the low-resolution images; None for scale 1.
     """
 
-    def __init__(self, photos, folder, scale=1, workers=0):
+    def __init__(
+        self,
+        photos: list[Photo],
+        folder: str | Path,
+        scale: int = 1,
+        workers: int = 0,
+    ):
         """Use the cache in `folder`, building first what it lacks.
 
         Names inside hold a hash of the images' files, so a changed training set
@@ -205,22 +217,22 @@ class PhotoCache:
 class Crops(NamedTuple):
     """Which patches a batch holds: (B,) tensors on the scale of the LQ image."""
 
-    image: torch.Tensor
-    top: torch.Tensor
-    left: torch.Tensor
-    flips: torch.Tensor  # (B, 3) bool: flip rows, flip columns, transpose
+    image: Tensor
+    top: Tensor
+    left: Tensor
+    flips: Tensor  # (B, 3) bool: flip rows, flip columns, transpose
 
 
 class Pixels:
     """Flat uint8 pixels (P, 3) of many images, on a device, cut by `crop`."""
 
-    def __init__(self, pixels, layout, device):
+    def __init__(self, pixels: np.ndarray, layout: FlatLayout, device: torch.device):
         self.pixels = torch.from_numpy(pixels).to(device)
         self.start, self.width = (
             torch.from_numpy(axis).to(device) for axis in (layout.start, layout.width)
         )
 
-    def crop(self, crops, size, scale):
+    def crop(self, crops: Crops, size: int, scale: int) -> Tensor:
         """uint8 (B, size, size, 3): the patches at scale * (top, left)."""
         line = torch.arange(size, device=self.pixels.device).expand(len(crops.top), -1)
         rows, columns = (
@@ -235,7 +247,7 @@ class Pixels:
         return self.pixels[index]
 
 
-def luma(pixels):
+def luma(pixels: Tensor) -> Tensor:
     """uint8 (B, H, W, 3) -> uint8 (B, H, W, 1), exactly as Pillow's "L"."""
     red, green, blue = pixels.int().split(1, -1)
     return (19595 * red + 38470 * green + 7471 * blue + 0x8000 >> 16).byte()
@@ -260,9 +272,17 @@ class PatchSampler:
     """
 
     def __init__(
-        self, cache, scale, patch, batch, device="cpu", channels=3, seed=0, rank=0,
-        degrade=None,
-    ):  # fmt: skip
+        self,
+        cache: PhotoCache,
+        scale: int,
+        patch: int,
+        batch: int,
+        device: str | torch.device = "cpu",
+        channels: int = 3,
+        seed: int = 0,
+        rank: int = 0,
+        degrade: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    ):
         if degrade is None and cache.lq is None:
             raise ValueError(
                 "scale 1 needs a degradation: the cache holds no LR images"
@@ -284,7 +304,7 @@ class PatchSampler:
         self.picker = torch.Generator(store)
         self.generator = torch.Generator(self.device)
 
-    def crops(self, step):
+    def crops(self, step: int) -> Crops:
         """Which patches the batch of a step holds."""
         seed = Random(f"{self.seed}/{step}/{self.rank}").getrandbits(60)
         self.picker.manual_seed(seed)
@@ -298,7 +318,7 @@ class PatchSampler:
         left = (place[2] * self.columns[image]).long()
         return Crops(image, top, left, flips)
 
-    def to_batch(self, pixels):
+    def to_batch(self, pixels: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> float (B, C, H, W) in [0, 1] on the device."""
         if self.channels == 1:
             pixels = luma(pixels)
@@ -309,7 +329,7 @@ class PatchSampler:
         return pixels.permute(0, 3, 1, 2).float().div_(255)
 
     @torch.no_grad()
-    def batch(self, step):
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """(lq, hq) of a step: floats (B, C, p, p) and (B, C, p * scale, p * scale)."""
         crops, side = self.crops(step), self.patch * self.scale
         hq = self.to_batch(self.hq.crop(crops, side, self.scale))
@@ -317,14 +337,14 @@ class PatchSampler:
             return self.degrade(hq, self.generator), hq
         return self.to_batch(self.lq.crop(crops, self.patch, 1)), hq
 
-    def describe(self, step):
+    def describe(self, step: int) -> list[str]:
         """The batch of a step in words: 'name (top, left)' for every patch."""
         crops = self.crops(step)
         places = zip(crops.image.tolist(), crops.top.tolist(), crops.left.tolist())
         return [f"{self.cache.names[i]} ({y}, {x})" for i, y, x in places]
 
 
-def store_device(device, nbytes):
+def store_device(device: torch.device, nbytes: int) -> torch.device:
     """Where the pixels go: to a GPU if they take less than 40% of its free memory."""
     if device.type == "cuda" and nbytes < 0.4 * torch.cuda.mem_get_info(device)[0]:
         return device

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor, nn
 
 from ..checkpoint import load_initial_weights
 from ..errors import InputError, input_errors, is_out_of_memory
@@ -23,7 +25,7 @@ from ..speed.cuda_graph import Graphed
 from ..speed.network import fast
 from ..swinir import SwinIR
 from ..whole_files import whole_file
-from .config import as_json
+from .config import TrainConfig, as_json
 from .log import TrainingLog
 from .muon import make_optimizers
 from .setup import make_accelerator, make_sampler, make_test_set, name_batch
@@ -45,7 +47,13 @@ class Trainer:
             run's state; from `run` also for a batch that memory cannot hold.
     """
 
-    def __init__(self, config, folder, resume=False, model=None):
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: str | Path,
+        resume: bool = False,
+        model: nn.Module | None = None,
+    ):
         self.began = time.perf_counter()
         self.config, self.folder = config, Path(folder)
         self.state_file = self.folder / "state.pt"
@@ -95,7 +103,7 @@ class Trainer:
             self.load()
         self.history = {}  # name -> values since the last report, still on the device
 
-    def description(self):
+    def description(self) -> dict[str, Any]:
         """What the log says about the run's circumstances."""
         gpu = torch.cuda.get_device_name() if self.device.type == "cuda" else None
         return {
@@ -106,7 +114,9 @@ class Trainer:
             "parameters": sum(p.numel() for p in self.params),
         }  # fmt: skip
 
-    def forward_backward(self, lq, hq):
+    def forward_backward(
+        self, lq: Tensor, hq: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradients of the loss for a batch; the restored images, the loss's terms."""
         self.model.zero_grad()
         with self.accelerator.autocast():
@@ -115,7 +125,7 @@ class Trainer:
         sum(terms.values()).backward()
         return restored.detach(), {k: v.detach() for k, v in terms.items()}
 
-    def average_gradients(self):
+    def average_gradients(self) -> None:
         """Data parallelism: every process takes the mean of all gradients."""
         if self.processes > 1:
             grads = [p.grad for p in self.params if p.grad is not None]
@@ -124,7 +134,7 @@ class Trainer:
             parts = flat.split([g.numel() for g in grads])
             torch._foreach_copy_(grads, [f.view_as(g) for f, g in zip(parts, grads)])
 
-    def clip_and_update(self):
+    def clip_and_update(self) -> Tensor:
         """Step the optimisers; the gradient's norm before it was clipped."""
         limit = self.config.clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.params, limit, foreach=True)
@@ -132,7 +142,7 @@ class Trainer:
             optimizer.step()
         return norm
 
-    def train_step(self):
+    def train_step(self) -> None:
         """One update of the weights.  Waits for nothing: the GPU runs behind."""
         config, step = self.config, self.step
         self.lr = config.lr_at(step, self.total)
@@ -168,11 +178,11 @@ class Trainer:
                 f"of {patch}x{patch}: make batch or patch smaller"
             ) from error
 
-    def start_clock(self):
+    def start_clock(self) -> None:
         """From here on, steps count as minutes of training."""
         self.tick, self.ticked = time.perf_counter(), self.step
 
-    def report(self):
+    def report(self) -> None:
         """Log the steps since the last report; stop if a loss was not finite."""
         values = torch.stack([torch.stack(v) for v in self.history.values()])
         values = self.accelerator.reduce(values, "mean").tolist()  # of all processes
@@ -196,7 +206,7 @@ class Trainer:
         shown = {"loss": means["loss"], "images_per_second": int(speed)}
         self.log.progress(self.step, self.total, **shown)
 
-    def stop_non_finite(self, step, loss, norm):
+    def stop_non_finite(self, step: int, loss: float, norm: float) -> None:
         batch = name_batch(self.sampler, step, self.processes)
         self.log.write(step, "non-finite", loss=str(loss), norm=str(norm), batch=batch)
         self.log.close()
@@ -208,7 +218,7 @@ class Trainer:
             f"{', '.join(batch)}. {kept}."
         )
 
-    def validate(self):
+    def validate(self) -> None:
         """Measure the averaged weights by the paper's protocol and log it.
 
         Every process restores its share of the images.
@@ -221,7 +231,7 @@ class Trainer:
         scores = average(images, self.config.scale, *how)
         self.log.write(self.step, "validation", **scores, seconds=self.seconds)
 
-    def save(self):
+    def save(self) -> None:
         """Write `state.pt`: all that a run consists of beside its files of images."""
         if not self.main:
             return
@@ -234,7 +244,7 @@ class Trainer:
         }  # fmt: skip
         write_state(self.state_file, state)
 
-    def load(self):
+    def load(self) -> None:
         state = read_state(self.state_file, self.identity, self.device)
         for name in ("model", "ema", "criterion"):
             getattr(self, name).load_state_dict(state[name])
@@ -245,10 +255,10 @@ class Trainer:
             setattr(self, name, state[name])
         self.began -= state["wall_seconds"]
 
-    def is_due(self, every):
+    def is_due(self, every: int) -> bool:
         return self.step % every == 0 or self.step >= self.total
 
-    def open_log(self):
+    def open_log(self) -> None:
         """Continue or begin the run's files, and say what runs and where."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.main:
@@ -260,7 +270,7 @@ class Trainer:
         self.log = TrainingLog(self.folder, self.main, self.step, known)
         self.log.write(self.step, "start", **self.description())
 
-    def run(self, leg_minutes=math.inf):
+    def run(self, leg_minutes: float = math.inf) -> bool:
         """Train to the end, or for `leg_minutes` of wall time; True if at the end."""
         if self.step >= self.total:
             return True  # at its end when it was resumed

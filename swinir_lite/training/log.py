@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
 from ..standard_json import to_json
 from ..whole_files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class TrainingLog:
@@ -15,7 +19,7 @@ class TrainingLog:
     TensorBoard is used where it is installed.  Only the main process writes.
     """
 
-    def __init__(self, folder, main, step, total):
+    def __init__(self, folder: str | Path, main: bool, step: int, total: int | None):
         """Continue the log after `step`; later lines, of a killed run, are dropped."""
         self.path, self.main = Path(folder) / "log.jsonl", main
         self.bar = self.board = self.file = None
@@ -33,7 +37,7 @@ class TrainingLog:
             return
         self.board = SummaryWriter(folder, purge_step=step)
 
-    def write(self, step, event, **values):
+    def write(self, step: int, event: str, **values: Any) -> None:
         """Record what happened at a step."""
         if not self.main:
             return
@@ -43,20 +47,20 @@ class TrainingLog:
                 if isinstance(value, float):
                     self.board.add_scalar(f"{event}/{key}", value, step)
 
-    def progress(self, step, total, **values):
+    def progress(self, step: int, total: int, **values: float) -> None:
         """Move the bar; its ETA follows from the steps that are left."""
         if self.bar is not None:
             self.bar.total = total
             self.bar.set_postfix(values, refresh=False)
             self.bar.update(step - self.bar.n)
 
-    def close(self):
+    def close(self) -> None:
         for part in (self.bar, self.board, self.file):
             if part is not None:
                 part.close()
 
 
-def read_log(path):
+def read_log(path: str | Path) -> list[dict[str, Any]]:
     """The records of a JSON-lines log; a last line cut by a crash is left out."""
     records = []
     for line in Path(path).read_text().splitlines():
@@ -67,7 +71,9 @@ def read_log(path):
     return records
 
 
-def plot_curves(logs, figsize=(10, 3.2)):
+def plot_curves(
+    logs: dict[str, str | Path], figsize: tuple[float, float] = (10, 3.2)
+) -> "Figure":
     """Plot loss, validation PSNR and learning rate of runs against their minutes.
 
     Args:

@@ -5,10 +5,13 @@ every weight by itself; Muon looks at a matrix as a whole and gives all its
 directions the same length, so that weak ones are learned as fast as strong ones.
 """
 
+from collections.abc import Iterable
+
 import torch
+from torch import Tensor, nn
 
 
-def orthogonalize(matrices, steps=5):
+def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     """Push the singular values of (n, rows, columns) towards 1, by Newton-Schulz.
 
     Five rounds bring them to between 0.7 and 1.2, which is near enough for a step.
@@ -31,11 +34,16 @@ class Muon(torch.optim.Optimizer):
     (Liu et al., 2025, https://arxiv.org/abs/2502.16982).
     """
 
-    def __init__(self, params, lr, momentum=0.95):
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float | Tensor,
+        momentum: float = 0.95,
+    ):
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self):
+    def step(self) -> None:
         for group in self.param_groups:
             by_shape = {}
             for p in group["params"]:
@@ -45,7 +53,13 @@ class Muon(torch.optim.Optimizer):
             for shape, params in by_shape.items():
                 self.step_alike(params, shape, group["lr"], group["momentum"])
 
-    def step_alike(self, params, shape, lr, momentum):
+    def step_alike(
+        self,
+        params: list[nn.Parameter],
+        shape: tuple[int, int],
+        lr: float | Tensor,
+        momentum: float,
+    ) -> None:
         """Step all weights of one shape (rows, columns) together."""
         for p in params:
             if p not in self.state:
@@ -60,7 +74,9 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_add_(params, [s.view_as(p) for s, p in zip(steps, params)])
 
 
-def make_optimizers(model, name, lr, betas):
+def make_optimizers(
+    model: nn.Module, name: str, lr: float, betas: tuple[float, float]
+) -> list[torch.optim.Optimizer]:
     """One Adam; or Muon for the matrices inside the network and Adam for the rest.
 
     First and last convolutions touch pixels, and bias tables are not maps

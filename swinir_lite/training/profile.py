@@ -1,21 +1,26 @@
 """Where a training step's time goes (chapter 14)."""
 
 import time
+from collections.abc import Callable, Iterable
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
+from .config import TrainConfig
 from .engine import Trainer
 
 LAUNCH_GAP = 10.0  # microseconds
 
 
-def synchronize(device):
+def synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def seconds_per_call(function, calls, device):
+def seconds_per_call(
+    function: Callable[[], object], calls: int, device: torch.device
+) -> float:
     """The mean over calls that run one behind the other, as training steps do."""
     synchronize(device)
     start = time.perf_counter()
@@ -25,7 +30,7 @@ def seconds_per_call(function, calls, device):
     return (time.perf_counter() - start) / calls
 
 
-def idle_seconds(events):
+def idle_seconds(events: Iterable) -> tuple[float, float, float]:
     """How long no kernel or copy ran on the GPU, and the span of them all.
 
     Gaps of up to LAUNCH_GAP between two kernels are what the hardware needs to
@@ -44,7 +49,7 @@ def idle_seconds(events):
     return waiting / 1e6, idle / 1e6, (end - spans[0][0]) / 1e6
 
 
-def profile(config, steps=50):
+def profile(config: TrainConfig, steps: int = 50) -> dict[str, Any]:
     """Run a few training steps and say how long the device waited.
 
     Returns:

@@ -10,13 +10,13 @@ from accelerate import Accelerator
 from accelerate.utils import AutocastKwargs
 
 from ..errors import InputError
-from ..measuring.test_sets import read_test_set
+from ..measuring.test_sets import TestPair, read_test_set
 from ..tasks import make_degradation
-from .config import FP16_REFUSED
+from .config import FP16_REFUSED, TrainConfig
 from .data import PatchSampler, PhotoCache, find_photos
 
 
-def make_accelerator(config):
+def make_accelerator(config: TrainConfig) -> Accelerator:
     """Accelerate on the configured device, in bf16 where that has it.
 
     Raises:
@@ -52,7 +52,7 @@ def one_process_first(accelerator: Accelerator) -> Iterator[None]:
     there are fewer GPUs than processes.
     """
 
-    def wait():
+    def wait() -> None:
         gpu = accelerator.device.index
         torch.distributed.barrier(device_ids=None if gpu is None else [gpu])
 
@@ -64,7 +64,7 @@ def one_process_first(accelerator: Accelerator) -> Iterator[None]:
         wait()
 
 
-def make_sampler(config, accelerator):
+def make_sampler(config: TrainConfig, accelerator: Accelerator) -> PatchSampler:
     """Check the training set, decode it once, and put it on the device."""
     photos = find_photos(
         config.data, config.scale, config.patch, config.expected_images
@@ -85,7 +85,7 @@ def make_sampler(config, accelerator):
     )
 
 
-def name_batch(sampler, step, processes):
+def name_batch(sampler: PatchSampler, step: int, processes: int) -> list[str]:
     """The patches of a step in words, those of all processes' samplers."""
     names = []
     for rank in range(processes):
@@ -95,7 +95,7 @@ def name_batch(sampler, step, processes):
     return names
 
 
-def make_test_set(config):
+def make_test_set(config: TrainConfig) -> list[TestPair]:
     """The images that the run is validated on; none where none are configured."""
     if not config.validation:
         return []
