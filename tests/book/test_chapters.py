@@ -30,7 +30,6 @@ UNFINISHED = {
     "04_relative_position_attention": {"figures without their caption": 6},
     "05_shifted_windows": {"figures without their caption": 10},
     "06_swin_transformer_layer": {"figures without their caption": 6},
-    "07_residual_swin_transformer_block": {"figures without their caption": 6},
     "08_swinir": {
         "cells": 105,
         "lines of code on show": 393,
