@@ -3,8 +3,9 @@
 `cases.safetensors` holds inputs and outputs of the official network for small
 configurations.  The weights are random; they are drawn anew from NumPy's frozen
 generator instead of being stored, from the official names and shapes that the
-file's metadata lists.  `official_state_dicts.json` lists the names and shapes in
-nine released files.  Both are made by generate.py.
+file's metadata lists.  `restored.safetensors` holds what the official script saves of
+a small picture, by every released configuration.  `official_state_dicts.json` lists
+the names and shapes in nine released files.  All are made by generate.py.
 """
 
 import json
@@ -35,6 +36,27 @@ def draw_weights(shapes):
             values = 0.2 * values + ("norm" in name and name.endswith("weight"))
         state[name] = torch.from_numpy(values).float()
     return state
+
+
+def draw_weights_for_pictures(shapes):
+    """The same, with a last convolution that leaves most values within [0, 1]."""
+    state = draw_weights(shapes)
+    heads = [k for k in state if k.startswith(("conv_last.", "upsample.0."))]
+    last = [k for k in heads if k.startswith("conv_last.")] or heads
+    for name in last:
+        state[name] *= 0.2
+    return state
+
+
+def small_picture(channels):
+    """The uint8 picture (9, 13, channels) that `restored.safetensors` is made from."""
+    return np.random.RandomState(0).randint(0, 256, (9, 13, channels)).astype(np.uint8)
+
+
+def load_restored():
+    """What the official script saves: {name of a released model: uint8 (H, W, C)}."""
+    with safe_open(FOLDER / "restored.safetensors", "np") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def load_cases():

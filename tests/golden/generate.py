@@ -18,7 +18,16 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from . import FOLDER, compact, draw_weights
+from benchmarks.official import build_official
+from swinir_lite.variants import RELEASED
+
+from . import (
+    FOLDER,
+    compact,
+    draw_weights,
+    draw_weights_for_pictures,
+    small_picture,
+)
 
 SHA256 = "9e143898679ebeebc5d2fc94ad1b89c38aa4a4d43da4e0fcba0f93e476994913"
 SMALL = {
@@ -99,6 +108,39 @@ def make_cases(official):
     save_file(tensors, FOLDER / "cases.safetensors", metadata)
 
 
+def extend(x, window_size):
+    """What the official test script does to an image before it is restored."""
+    height, width = x.shape[2:]
+    down = (height // window_size + 1) * window_size - height
+    across = (width // window_size + 1) * window_size - width
+    x = torch.cat([x, torch.flip(x, [2])], 2)[:, :, : height + down, :]
+    return torch.cat([x, torch.flip(x, [3])], 3)[:, :, :, : width + across]
+
+
+def make_restored(official):
+    """What the official script saves of a small picture, for every released model."""
+    tensors = {}
+    for name, config in RELEASED.items():
+        model = build_official(official, config)
+        buffers = {key for key, _ in model.named_buffers()}
+        shapes = {k: list(v.shape) for k, v in model.named_parameters()}
+        state = draw_weights_for_pictures(shapes)
+        missing, unexpected = model.load_state_dict(state, strict=False)
+        assert set(missing) <= buffers
+        assert not unexpected
+        x = torch.from_numpy(small_picture(config.in_channels)).float() / 255
+        x = x.permute(2, 0, 1)[None]
+        height, width = (side * config.scale for side in x.shape[2:])
+        with torch.no_grad():
+            restored = model(extend(x, config.window_size))[..., :height, :width]
+        restored = restored[0].clamp(0, 1).permute(1, 2, 0) * 255
+        tensors[name] = restored.round().byte().contiguous()
+        print(
+            name, f"{((tensors[name] > 0) & (tensors[name] < 255)).float().mean():.2f}"
+        )
+    save_file(tensors, FOLDER / "restored.safetensors")
+
+
 def make_state_dicts(path):
     """Write the released files' names and shapes in their compact form."""
     released = json.loads(Path(path).read_text())
@@ -116,4 +158,5 @@ def make_state_dicts(path):
 
 if __name__ == "__main__":
     make_cases(load_official(sys.argv[1]))
+    make_restored(load_official(sys.argv[1]))
     make_state_dicts(sys.argv[2])
