@@ -5,14 +5,16 @@ import math
 import statistics
 import time
 import traceback
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Sequence
 from unittest import mock
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
-from swinir_lite import VARIANTS
+from swinir_lite import VARIANTS, SwinIR
 from swinir_lite.speed.composed import compiled_layer, swin_layer, window_attention
 from swinir_lite.speed.network import FastSwinIR, fast
 
@@ -35,12 +37,12 @@ from .measure import (
 from .official import build_pair
 
 
-def composed(model, attention):
+def composed(model: SwinIR, attention: str) -> FastSwinIR:
     """Layers of PyTorch's operations, also where kernels would serve."""
     return FastSwinIR(model, attention, LOW, path="composed")
 
 
-def machine(args):
+def machine(args: Namespace) -> dict[str, int]:
     """Bytes a second of a copy and operations a second of a bfloat16 product."""
     elements = 2**30 if args.device.type == "cuda" else 2**22
     source = torch.ones(elements, dtype=LOW, device=args.device)
@@ -56,7 +58,7 @@ def machine(args):
     }
 
 
-def floors(found=H200):
+def floors(found: dict = H200) -> dict:
     """Operations, bytes and the times they set a floor under, on this machine."""
     sizes = {"lightweight_x2": (360, 640), "classical_x4": (360, 640)}
     results = {
@@ -72,7 +74,12 @@ def floors(found=H200):
     return results
 
 
-def steps(args, variant="lightweight_x2", height=360, width=640):
+def steps(
+    args: Namespace,
+    variant: str = "lightweight_x2",
+    height: int = 360,
+    width: int = 640,
+) -> dict:
     """The same image by each of the steps that chapter 13 takes."""
     print(f"{variant}, {height}x{width}, step by step", flush=True)
     _, model = pair(args, variant)
@@ -107,7 +114,9 @@ def steps(args, variant="lightweight_x2", height=360, width=640):
     return with_profiles(results, runs, args.device)
 
 
-def with_profiles(results, runs, device, count=8):
+def with_profiles(
+    results: dict, runs: dict[str, Callable], device: torch.device, count: int = 8
+) -> dict:
     """The kernels of each run beside its time, by which a wrong prediction is told."""
     if device.type == "cuda":
         for name, run in runs.items():
@@ -116,7 +125,9 @@ def with_profiles(results, runs, device, count=8):
     return results
 
 
-def head_dimensions(args, height=360, width=640, heads=6, side=8):
+def head_dimensions(
+    args: Namespace, height: int = 360, width: int = 640, heads: int = 6, side: int = 8
+) -> dict:
     """Attention alone, by channels a head, and the kernel that took longest."""
     print(f"attention alone, {height}x{width}", flush=True)
     windows = height // side * (width // side)
@@ -135,13 +146,13 @@ def head_dimensions(args, height=360, width=640, heads=6, side=8):
     return results
 
 
-def longest_kernel(run):
+def longest_kernel(run: Callable[[], object]) -> dict:
     found = kernels(run, count=1)
     longest = next(iter(found["kernels"]), "none was recorded")
     return {"longest kernel": longest, "launches": found["launches"]}
 
 
-def cut_attention(q, k, v, bias):
+def cut_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> dict[str, Callable]:
     """Attention of windows that lie cut and in order, without shift and mask."""
     scale, spare = q.shape[-1] ** -0.5, -q.shape[-1] % 8
     mask = bias.expand(len(q), -1, -1, -1)
@@ -162,7 +173,7 @@ def cut_attention(q, k, v, bias):
     return runs
 
 
-def whole_attention(qkv, bias, side):
+def whole_attention(qkv: Tensor, bias: Tensor, side: int) -> dict[str, Callable]:
     """Attention of (B, H, W, 3C), shift, mask and the cutting of windows included."""
 
     def run(backend):
@@ -176,7 +187,9 @@ def whole_attention(qkv, bias, side):
     return runs
 
 
-def relative_errors(found, expected):
+def relative_errors(
+    found: Sequence[Tensor], expected: Sequence[Tensor]
+) -> dict[str, float]:
     """Of gradients: of all together, and of the parameters one by one."""
     errors = [difference(*both)["relative"] for both in zip(found, expected)]
     found, expected = (
@@ -189,7 +202,9 @@ def relative_errors(found, expected):
     }
 
 
-def too_far(errors, most, theirs):
+def too_far(
+    errors: dict[str, float], most: float, theirs: dict[str, float]
+) -> str | None:
     """Why gradients are further off than rounding explains, or None.
 
     They may be off by `most`, or in bfloat16 by twice as much as the chapters' own
@@ -203,7 +218,13 @@ def too_far(errors, most, theirs):
     return "; ".join(filter(None, wrong)) or None
 
 
-def gradient(network, parameters, image, weights, autocast=False):
+def gradient(
+    network: nn.Module,
+    parameters: Iterable[nn.Parameter],
+    image: Tensor,
+    weights: Tensor,
+    autocast: bool = False,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output, and gradients of its sum with fixed weights."""
     with torch.autocast(image.device.type, LOW, autocast):
         restored = network(image)
@@ -211,7 +232,7 @@ def gradient(network, parameters, image, weights, autocast=False):
     return restored.detach(), torch.autograd.grad(loss, list(parameters))
 
 
-def without_kinks(model):
+def without_kinks(model: SwinIR) -> nn.Module:
     """A copy with a smooth function in place of LeakyReLU.
 
     The gradient of LeakyReLU jumps at 0. With some millions of values, rounding in
@@ -226,7 +247,7 @@ def without_kinks(model):
     return model
 
 
-def equality_of(model, image):
+def equality_of(model: SwinIR, image: Tensor) -> dict:
     """Differences from the chapters' form in float64: outputs and gradients."""
     smooth = without_kinks(model)
     exact, parameters = copy.deepcopy(smooth).double(), list(smooth.parameters())
@@ -262,7 +283,13 @@ def equality_of(model, image):
 BODIES = ("lightweight_x2", "classical_x4", "color_jpeg", "real_world_large_x4")
 
 
-def equality(args, variants=BODIES, height=41, width=50, batch=2):
+def equality(
+    args: Namespace,
+    variants: Sequence[str] = BODIES,
+    height: int = 41,
+    width: int = 50,
+    batch: int = 2,
+) -> dict:
     """Ours against the chapters' form in float64, padded and shifted, each variant."""
     print("equality of outputs and gradients", flush=True)
     results = {}
@@ -283,7 +310,7 @@ def equality(args, variants=BODIES, height=41, width=50, batch=2):
     return results
 
 
-def compiled(args, attention, variant="lightweight_x2"):
+def compiled(args: Namespace, attention: str, variant: str = "lightweight_x2") -> dict:
     """torch.compile with dynamic sizes: how often it compiles, and what it gains."""
     print(f"{variant}, compiled for all sizes, attention {attention}", flush=True)
     _, model = pair(args, variant)
@@ -315,7 +342,12 @@ def compiled(args, attention, variant="lightweight_x2"):
     return results
 
 
-def compiled_once(args, variant="lightweight_x2", height=360, width=640):
+def compiled_once(
+    args: Namespace,
+    variant: str = "lightweight_x2",
+    height: int = 360,
+    width: int = 640,
+) -> dict:
     """The explicit form under torch.compile for one size, to compare with all sizes."""
     print(f"{variant}, {height}x{width}, compiled for this size", flush=True)
     _, model = pair(args, variant)
@@ -335,7 +367,7 @@ def compiled_once(args, variant="lightweight_x2", height=360, width=640):
         return with_profiles(results, runs, args.device)
 
 
-def profile(args):
+def profile(args: Namespace) -> dict:
     """Kernels of inference and of a training step, and how long each keeps the GPU."""
     print("profiles", flush=True)
     results = {}

@@ -7,11 +7,14 @@ import resource
 import subprocess
 import sys
 import traceback
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
-from swinir_lite import VARIANTS
+from swinir_lite import VARIANTS, SwinIR, SwinIRConfig
 from swinir_lite.speed.cuda_graph import Graphed
 from swinir_lite.speed.network import fast
 
@@ -30,11 +33,13 @@ from .measure import (
 from .official import build_pair
 
 
-def pair(args, variant):
+def pair(args: Namespace, variant: str) -> tuple[nn.Module | None, SwinIR]:
     return build_pair(VARIANTS[variant], args.device, args.official, args.any_file)
 
 
-def inference(args, variant, height, width, reduced=True):
+def inference(
+    args: Namespace, variant: str, height: int, width: int, reduced: bool = True
+) -> dict:
     """One image through the official network and through ours."""
     print(f"{variant}, {height}x{width}, inference", flush=True)
     official, model = pair(args, variant)
@@ -52,7 +57,9 @@ def inference(args, variant, height, width, reduced=True):
     return compare(runs, args.device, args.repeats, next(iter(runs)))
 
 
-def training_step(network, model, image, target, autocast):
+def training_step(
+    network: nn.Module, model: SwinIR, image: Tensor, target: Tensor, autocast: bool
+) -> Callable[[], Tensor]:
     """Forward, L1 loss, backward and Adam, as one function."""
     optimizer = torch.optim.Adam(model.parameters(), 2e-4, fused=True, capturable=True)
 
@@ -68,18 +75,22 @@ def training_step(network, model, image, target, autocast):
     return step
 
 
-def training_batch(config, device, batch, side):
+def training_batch(
+    config: SwinIRConfig, device: torch.device, batch: int, side: int
+) -> tuple[Tensor, Tensor]:
     high = config.scale * side
     low_quality = torch.rand(batch, config.in_channels, side, side, device=device)
     return low_quality, torch.rand(batch, config.in_channels, high, high, device=device)
 
 
-def losses_of(step, steps=6):
+def losses_of(step: Callable[[], Tensor], steps: int = 6) -> list[float]:
     """Losses of some training steps; the last are of a CUDA graph, if there is one."""
     return [float(step()) for _ in range(steps)]
 
 
-def first_steps(run, step):
+def first_steps(
+    run: Callable[[], Tensor], step: Callable[[], Tensor]
+) -> tuple[dict, list[float]]:
     """Losses, and most memory of a step that needs no setting up any more.
 
     What happens inside a CUDA graph is counted while it is recorded.
@@ -91,14 +102,16 @@ def first_steps(run, step):
     return {"peak_gib": peak, "losses": losses}, losses
 
 
-def wrong_losses(losses, expected, name):
+def wrong_losses(losses: list[float], expected: list[float], name: str) -> str | None:
     """Why they cannot be those of the same steps, or None."""
     worst = max(abs(a - b) / abs(b) for a, b in zip(losses, expected))
     worst = worst if all(map(math.isfinite, losses)) else math.nan
     return complaint("losses differ by", worst, max(limit(name), 1e-3))
 
 
-def training(args, variant="lightweight_x2", batch=64, side=64):
+def training(
+    args: Namespace, variant: str = "lightweight_x2", batch: int = 64, side: int = 64
+) -> dict:
     """A whole training step; the losses of the first six are compared."""
     print(f"{variant}, training step, batch {batch} of {side}x{side}", flush=True)
     official, model = pair(args, variant)
@@ -136,7 +149,9 @@ def training(args, variant="lightweight_x2", batch=64, side=64):
     return results
 
 
-def compiled_training(args, variant="lightweight_x2", batch=64, side=64):
+def compiled_training(
+    args: Namespace, variant: str = "lightweight_x2", batch: int = 64, side: int = 64
+) -> dict:
     """The official training step under torch.compile."""
     print(f"{variant}, training step, official and compiled", flush=True)
     official, model = pair(args, variant)
@@ -153,7 +168,7 @@ def compiled_training(args, variant="lightweight_x2", batch=64, side=64):
     return results
 
 
-def growth(args, variant="lightweight_x2"):
+def growth(args: Namespace, variant: str = "lightweight_x2") -> dict:
     """Time per pixel at growing sizes."""
     print(f"{variant}, growth with the size", flush=True)
     _, model = pair(args, variant)
@@ -174,7 +189,9 @@ def growth(args, variant="lightweight_x2"):
     return results
 
 
-def cpu_memory(args, variant="lightweight_x2", side=512):
+def cpu_memory(
+    args: Namespace, variant: str = "lightweight_x2", side: int = 512
+) -> dict:
     """MiB that one forward pass adds to a fresh process, at its peak."""
     print(f"{variant}, {side}x{side}, memory of the forward pass", flush=True)
     results = {}
@@ -205,7 +222,7 @@ def peak_resident_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def report_memory(args):
+def report_memory(args: Namespace) -> None:
     """Run in a process of its own: one forward pass and what it added."""
     official, model = pair(args, args.variant)
     network = official if args.memory_of == "official" else fast(model)
@@ -219,7 +236,7 @@ def report_memory(args):
     print(json.dumps(found))
 
 
-def set5(args):
+def set5(args: Namespace) -> dict:
     """PSNR on Set5 of trained weights, in float32 and in bfloat16."""
     from swinir_lite import load_model
     from swinir_lite.measuring.evaluation import evaluate

@@ -96,7 +96,7 @@ def floor_ms(flops: float, bytes_moved: float, machine: dict = H200) -> dict:
     }
 
 
-def counts(config: SwinIRConfig, height: int, width: int, machine: dict = H200):
+def counts(config: SwinIRConfig, height: int, width: int, machine: dict = H200) -> dict:
     """Operations and bytes of one forward pass, and the floors they set."""
     flops = network_flops(config, height, width)
     bytes_moved = network_bytes(config, height, width)

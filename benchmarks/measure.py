@@ -9,9 +9,10 @@ import statistics
 import subprocess
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def timed(function: Callable[[], object], device: torch.device):
+def timed(function: Callable[[], object], device: torch.device) -> tuple[Any, float]:
     """What one call returns and its milliseconds, by CUDA events on a GPU."""
     if device.type == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -152,7 +153,9 @@ def difference(output: Tensor, reference: Tensor) -> dict[str, float]:
     }
 
 
-def without_gradients(function, *inputs, autocast=False):
+def without_gradients(
+    function: Callable, *inputs: Tensor, autocast: bool = False
+) -> Callable[[], Any]:
     def run():
         with torch.no_grad(), torch.autocast(inputs[0].device.type, LOW, autocast):
             return function(*inputs)
@@ -161,7 +164,7 @@ def without_gradients(function, *inputs, autocast=False):
 
 
 @contextmanager
-def exact_convolutions():
+def exact_convolutions() -> Iterator[None]:
     """No TF32, three digits, to which PyTorch lets cuDNN round float32 by default.
 
     Nor a search for the quickest convolution, which timed runs make for themselves.

@@ -27,10 +27,10 @@ def timm_stand_in() -> dict[str, types.ModuleType]:
 
 
 def load_official(path: str | Path, any_file: bool = False) -> type[nn.Module]:
-    """The class SwinIR of the official ``network_swinir.py``.
+    """The class SwinIR of the official `network_swinir.py`.
 
     Raises ValueError for a file with other contents than those of COMMIT, unless
-    ``any_file``.
+    `any_file`.
     """
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     if digest != SHA256 and not any_file:

@@ -10,6 +10,8 @@ import argparse
 import json
 import sys
 import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -32,9 +34,10 @@ from .measure import environment, run_section
 from .official import COMMIT, load_official
 
 RESULTS = Path(__file__).parent / "results"
+Sections = Iterator[tuple[str, Callable[[], dict] | str]]  # or why it is left out
 
 
-def needs(args, *options):
+def needs(args: Namespace, *options: str) -> str | None:
     """Why a section is left out, or None if all that it needs is given."""
     missing = [f"--{name}" for name in options if not getattr(args, name)]
     return f"needs {' and '.join(missing)}" if missing else None
@@ -46,7 +49,7 @@ ROOFLINE = ("color_jpeg", "real_world_large_x4", "real_world_x4", "color_denoise
 ROOFLINE += tuple(v for v in RELEASED if v not in ROOFLINE + LARGE)
 
 
-def sections_cuda(args, results):
+def sections_cuda(args: Namespace, results: dict) -> Sections:
     """Names, and what measures them or why nothing does; the dearest ones last."""
     for variant in LARGE:
         yield f"{variant} 360x640", lambda v=variant: inference(args, v, 360, 640)
@@ -75,13 +78,13 @@ def sections_cuda(args, results):
     )
 
 
-def floor_machine(results):
+def floor_machine(results: dict) -> dict:
     """Rates that this run has measured, or those of an H200."""
     measured = results.get("machine", {})
     return measured if "bytes" in measured else H200
 
 
-def sections_cpu(args, results):
+def sections_cpu(args: Namespace, results: dict) -> Sections:
     yield (
         "lightweight_x2 128x128",
         lambda: inference(args, "lightweight_x2", 128, 128, reduced=False),
@@ -90,7 +93,7 @@ def sections_cpu(args, results):
     yield "growth lightweight_x2", lambda: growth(args)
 
 
-def parse(arguments=None):
+def parse(arguments: list[str] | None = None) -> Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--official", help="path of the official network_swinir.py")
     parser.add_argument("--any-file", action="store_true", help="skip its hash check")
@@ -107,7 +110,7 @@ def parse(arguments=None):
     return parser.parse_args(arguments)
 
 
-def main():
+def main() -> None:
     args = parse()
     if args.memory_of:
         torch.set_num_threads(args.threads)
@@ -147,13 +150,13 @@ def main():
         sys.exit("failed, and recorded as that:\n  " + "\n  ".join(wrong))
 
 
-def machine_name(found):
+def machine_name(found: dict) -> str:
     """Of its result file: h200, cpu."""
     gpu = found.get("gpu", "cpu").removeprefix("NVIDIA ")
     return gpu.lower().replace(" ", "_")
 
 
-def failures(name, result):
+def failures(name: str, result: dict) -> list[str]:
     """What failed in a section: all of it, or some of its runs."""
     if "error" in result:
         return [f"{name}: {result['error']['message']}"]
@@ -164,7 +167,7 @@ def failures(name, result):
     ]
 
 
-def save(path, file):
+def save(path: Path, file: dict) -> None:
     """After every section, whole or not at all."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(file, indent=2) + "\n")

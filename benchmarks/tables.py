@@ -38,7 +38,7 @@ PSNR_GOAL = (0.01, 0.003)
 
 
 def load(device: str) -> dict:
-    """Committed results: ``cpu``, or the GPU's name in lower case."""
+    """Committed results: `cpu`, or the GPU's name in lower case."""
     return json.loads((RESULTS / f"{device}.json").read_text())
 
 
@@ -258,7 +258,7 @@ def tables(results: dict) -> str:
     return "\n\n".join(parts)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", nargs="+", type=Path)
     args = parser.parse_args()

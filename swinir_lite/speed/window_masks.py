@@ -26,7 +26,9 @@ def window_patterns(down: int, across: int, device: torch.device) -> Tensor:
     return 2 * last_down[:, None] + last_across[None, :]
 
 
-def window_masks(height, width, window_size, shift, device) -> Tensor:
+def window_masks(
+    height: int, width: int, window_size: int, shift: int, device: torch.device
+) -> Tensor:
     """`attention_mask` of chapter 5, put together from the patterns."""
     if torch.compiler.is_compiling():  # which computes it where it is added
         return attention_mask(height, width, window_size, shift, device)

@@ -169,7 +169,9 @@ def backward_kernel(
     tl.store(target, grad_bias_tile, mask=(query < N) & (key < N))
 
 
-def launch_plan(qkv: Tensor, heads: int, window_size: int, programs_per_sm: int):
+def launch_plan(
+    qkv: Tensor, heads: int, window_size: int, programs_per_sm: int
+) -> tuple[int, int, int]:
     """Number of windows, of windows per program and of groups of windows."""
     batch, height, width, _ = qkv.shape
     windows = batch * (height // window_size) * (width // window_size)

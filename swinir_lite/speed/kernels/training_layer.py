@@ -291,7 +291,9 @@ def _pad_matrix(weight: Tensor, bias: Tensor, rows: int, columns: int) -> Tensor
     return F.pad(matrix, (0, columns - width, 0, rows - height))
 
 
-def fold_norm(linear_weight, linear_bias, norm_weight, norm_bias):
+def fold_norm(
+    linear_weight: Tensor, linear_bias: Tensor, norm_weight: Tensor, norm_bias: Tensor
+) -> tuple[Tensor, Tensor]:
     """Weight and bias of linear(norm(x)) as a linear map of the bare norm."""
     bias = linear_bias + (linear_weight * norm_bias[..., None, :]).sum(-1)
     return linear_weight * norm_weight[..., None, :], bias
