@@ -3,28 +3,26 @@
 import json
 import math
 import re
-import struct
-from dataclasses import asdict
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
-from .convolutional_baseline import ResidualCNN
+from .errors import InputError
+from .runs import is_run, read_run_config, read_run_state
 from .shipped_weights import shipped_file, shipped_models
 from .swinir import SwinIR, SwinIRConfig
-from .variants import RELEASED
+from .variants import RELEASED, Config, ResidualCNNConfig, make_config, make_network
+from .weight_files import check_tensors, read_metadata, read_tensors, shortened
+from .whole_files import whole_file
 
-# What the readers raise for bytes that are damaged, or of another kind
-UNREADABLE = (
-    SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, LookupError,
-    TypeError, AttributeError, AssertionError, struct.error,
-)  # fmt: skip
 OFFICIAL = "https://github.com/JingyunLiang/SwinIR/releases"
-BUFFERS = ("relative_position_index", "attn_mask")  # rebuilt, not loaded
+MAX_WINDOW_BYTES = 1 << 30  # of the table of pairs of pixels that every layer keeps
 
 
 def official_head(config):
@@ -122,70 +120,203 @@ def infer_head(state, in_channels):
     return "pixelshuffledirect" if direct else "pixelshuffle", scale
 
 
-def read_state_dict(path):
-    """Read the tensors of a .pth or .safetensors file under their official names.
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Errors of a block become `InputError`s that name the file."""
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        raise InputError(f"{path}: {shortened(str(error), 2000)}") from error
 
-    Unwraps `params_ema` or `params`, drops a `module.` prefix and the buffers.
+
+@dataclass(frozen=True)
+class Weights:
+    """A configuration and tensors that fit it, before a network is made of them."""
+
+    path: Path
+    config: Config
+    state: dict[str, torch.Tensor]
+    names: dict[str, str]  # of the network's parameters -> in `state`
+    stated: bool  # the configuration was written down, not inferred
+
+    def load(self) -> nn.Module:
+        """The network in eval mode, on the CPU, in float32."""
+        model = make_network(self.config)
+        model.load_state_dict({k: self.state[name] for k, name in self.names.items()})
+        return model.float().eval()
+
+
+def stored_config(path: str | Path) -> SwinIRConfig | None:
+    """The configuration that `save_model` put beside the tensors, or None.
+
+    Raises:
+        InputError: for one that makes no SwinIR.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        message = "it is damaged, or holds more than tensors"
-        raise ValueError(f"{path} cannot be read as weights: {message}") from error
-    if not isinstance(state, dict):
-        raise ValueError(f"{path} holds a {type(state).__name__}, not a state dict")
-    for wrapper in ("params_ema", "params"):
-        if isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-            break
-    for key, value in state.items():
-        if not isinstance(key, str) or not torch.is_tensor(value):
-            kind = type(value).__name__
-            raise ValueError(f"{path} is no state dict: {key!r} is a {kind}")
-    state = {key.removeprefix("module."): value for key, value in state.items()}
-    return {k: v for k, v in state.items() if not k.endswith(BUFFERS)}
-
-
-def stored_config(path):
-    """The configuration that `save_model` put beside the tensors, or None."""
-    if Path(path).suffix != ".safetensors":
+    stored = read_metadata(path).get("swinir_config")
+    if stored is None:
         return None
-    with safe_open(path, "pt") as file:
-        stored = (file.metadata() or {}).get("swinir_config")
     try:
-        return stored and SwinIRConfig(**json.loads(stored))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds no SwinIR's configuration: {error}") from error
+        fields = json.loads(stored)
+        if not isinstance(fields, dict):
+            raise ValueError("it must be a dict of fields")
+        return make_config("lightweight_x2", fields)
+    except (ValueError, RecursionError) as error:
+        message = shortened(str(error), 500)
+        raise InputError(
+            f"{path} holds no SwinIR's configuration: {message}"
+        ) from error
 
 
-def check_fit(expected, state):
+def least_weights(config: Config) -> int:
+    """How many weights a network has at least, without making it."""
+    if isinstance(config, ResidualCNNConfig):
+        return 18 * config.num_blocks * config.dim**2
+    dim, hidden = config.dim, round(config.dim * config.mlp_ratio)
+    matrices, table = 4 * dim**2 + 2 * dim * hidden, (2 * config.window_size - 1) ** 2
+    layers = zip(config.depths, config.num_heads)
+    return sum(depth * (matrices + heads * table) for depth, heads in layers)
+
+
+def check_size(config: Config, state: dict[str, torch.Tensor]) -> None:
+    """Raise InputError for a configuration of more weights than there are.
+
+    A network is made only of what passes, because its size is paid for in memory.
+    """
+    there = sum(value.numel() for value in state.values())
+    if (needed := least_weights(config)) > there:
+        raise InputError(
+            f"the configuration needs at least {needed} weights, there are {there}"
+        )
+    if isinstance(config, SwinIRConfig):
+        layers = sum(config.depths)
+        if layers * 13 > len(state):
+            raise InputError(f"{layers} layers have more than {len(state)} tensors")
+        if 8 * layers * config.window_size**4 > MAX_WINDOW_BYTES:
+            side = config.window_size
+            raise InputError(f"windows of {side}x{side} pixels take too much memory")
+
+
+def check_fit(
+    expected: dict[str, torch.Tensor], state: dict[str, torch.Tensor]
+) -> None:
     """Raise ValueError that names every key that is missing, unknown or misshapen."""
     problems = []
     for key in sorted(expected.keys() | state.keys()):
         want = tuple(expected[key].shape) if key in expected else "nothing"
         got = tuple(state[key].shape) if key in state else "nothing"
         if want != got:
-            problems.append(f"{key}: expected {want}, got {got}")
+            problems.append(f"{shortened(key)}: expected {want}, got {got}")
     if problems:
         shown = "\n  ".join(problems[:10])
         more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise ValueError(f"the weights do not fit the model:\n  {shown}{more}")
+        raise InputError(f"the weights do not fit the model:\n  {shown}{more}")
 
 
-def load_model(source):
+def check_finite(state: dict[str, torch.Tensor]) -> None:
+    """Raise InputError for weights that are infinite or no numbers."""
+    for key, value in state.items():
+        if not value.float().isfinite().all():
+            raise InputError(
+                f"{key} holds infinite values, or some that are no numbers"
+            )
+
+
+def fitted(
+    path: str | Path, config: Config, state: dict[str, torch.Tensor],
+    official: bool, stated: bool,
+) -> Weights:  # fmt: skip
+    """Weights whose every tensor was seen to fit, before memory is taken for them.
+
+    Raises:
+        InputError: that names the file and what does not fit.
+    """
+    with naming(path):
+        check_size(config, state)
+        with torch.device("meta"):
+            blank = make_network(config)
+        own = blank.state_dict()
+        names = key_map(blank) if official else {key: key for key in own}
+        check_fit({names[key]: value for key, value in own.items()}, state)
+        check_finite(state)
+    return Weights(Path(path), config, state, names, stated)
+
+
+def read_run(folder: str | Path) -> Weights:
+    """The averaged weights of a training run's folder."""
+    fields, state = read_run_config(folder), read_run_state(folder)["ema"]
+    variant = fields.get("variant", "lightweight_x2")
+    path = Path(folder) / "state.pt"
+    check_tensors(state, path)
+    with naming(Path(folder) / "config.json"):
+        config = make_config(variant, fields.get("architecture", {}))
+    return fitted(path, config, state, official=False, stated=True)
+
+
+def read_file(path: str | Path) -> Weights:
+    """The weights of a file in the official layout."""
+    state = read_tensors(path)
+    if "norm_in.weight" in state:
+        raise InputError(f"{path} says no configuration; use save_model to write it")
+    stored = stored_config(path)
+    with naming(path):
+        config = stored or infer_config(state)
+    return fitted(path, config, state, official=True, stated=stored is not None)
+
+
+def read_weights(source: str | Path) -> Weights:
+    """Read and check what `load_model` makes a network of."""
+    entry = shipped_models().get(str(source))
+    if entry and entry["variant"] == "residual_cnn":
+        path = shipped_file(str(source))
+        config = make_config("residual_cnn", entry["config"])
+        return fitted(path, config, read_tensors(path), official=False, stated=True)
+    if entry:
+        return read_file(shipped_file(str(source)))
+    if is_run(source):
+        return read_run(source)
+    if not Path(source).is_file():
+        names = ", ".join(shipped_models()) or "none yet"
+        hint = f"; the authors' files: {OFFICIAL}" if str(source) in RELEASED else ""
+        message = f"no such file: {source}; shipped models: {names}{hint}"
+        raise FileNotFoundError(message)
+    return read_file(source)
+
+
+def with_range(weights: Weights, img_range: float | None) -> Weights:
+    """The weights for images of a range that the caller may say.
+
+    Raises:
+        InputError: for a range that is none, or not what the file says.
+    """
+    if img_range is None:
+        if not weights.stated and weights.config.window_size == 7:
+            warnings.warn(
+                f"{weights.path} has windows of 7 pixels, so it is taken for a JPEG "
+                "model, with img_range=255; say img_range to be sure",
+                stacklevel=3,
+            )
+        return weights
+    if not weights.stated:
+        with naming(weights.path):
+            fields = asdict(weights.config) | {"img_range": img_range}
+            return replace(weights, config=make_config("lightweight_x2", fields))
+    if img_range != (known := weights.config.img_range):
+        raise InputError(f"{weights.path} says img_range {known:g}, not {img_range}")
+    return weights
+
+
+def load_model(source: str | Path, img_range: float | None = None) -> nn.Module:
     """Load a SwinIR from a file of weights, official or our own, or by name.
 
     Args:
         source: the name of a model that ships with the package, such as
-            "lightweight_x2", or a .pth or .safetensors file.  Bare state dicts
-            and those under `params` or `params_ema`, with or without `module.`,
-            are read; nothing in a file is executed.
+            "lightweight_x2", a .pth or .safetensors file, or the folder of a
+            training run, of which the averaged weights are taken.  Bare state dicts
+            and those under `params`, `params_ema`, `state_dict` or `model`, with or
+            without `module.`, are read; nothing in a file is executed.
+        img_range: what the network expects images in [0, 1] to be multiplied by, 1
+            or 255.  Official files do not say it: left out, windows of 7 pixels are
+            taken to mean 255, as in the released models, with a warning.
 
     Returns:
         A SwinIR in eval mode, on the CPU, in float32; its configuration is the
@@ -198,30 +329,10 @@ def load_model(source):
 
     Built in chapter 8.
     """
-    shipped = shipped_models()
-    entry = shipped.get(str(source))
-    if not entry and not Path(source).is_file():
-        names = ", ".join(shipped) or "none yet"
-        hint = f"; the authors' files: {OFFICIAL}" if str(source) in RELEASED else ""
-        message = f"no such file: {source}; shipped models: {names}{hint}"
-        raise FileNotFoundError(message)
-    path = shipped_file(source) if entry else source
-    state = read_state_dict(path)
-    if "norm_in.weight" in state:
-        raise ValueError(f"{path} says no configuration; use save_model to write it")
-    if entry and entry["variant"] == "residual_cnn":
-        model = ResidualCNN(**entry["config"])
-        official = {key: key for key in state}
-    else:
-        model = SwinIR(stored_config(path) or infer_config(state))
-        official = key_map(model)
-    own = model.state_dict()
-    check_fit({official.get(key, key): value for key, value in own.items()}, state)
-    model.load_state_dict({key: state[official[key]] for key in own})
-    return model.float().eval()
+    return with_range(read_weights(source), img_range).load()
 
 
-def load_initial_weights(model, source):
+def load_initial_weights(model: nn.Module, source: str | Path) -> None:
     """Start a model from another's weights, except for a head of another scale.
 
     Args:
@@ -234,11 +345,13 @@ def load_initial_weights(model, source):
     fitting = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
     body = {key for key in own.keys() | given.keys() if not key.startswith("head.")}
     if misfits := sorted(body - fitting.keys()):
-        raise ValueError(f"{source} does not fit the model: {', '.join(misfits[:5])}")
+        raise InputError(f"{source} does not fit the model: {', '.join(misfits[:5])}")
     model.load_state_dict(fitting, strict=False)
 
 
-def save_model(model, path, dtype=torch.float32):
+def save_model(
+    model: SwinIR, path: str | Path, dtype: torch.dtype = torch.float32
+) -> None:
     """Write a SwinIR's weights and configuration as a .safetensors file.
 
     The names are the official ones, so whatever reads official weights reads
@@ -253,10 +366,12 @@ def save_model(model, path, dtype=torch.float32):
     if not isinstance(model, SwinIR):
         raise TypeError(f"expected a SwinIR, got a {type(model).__name__}")
     if path.suffix != ".safetensors":
-        raise ValueError(f"expected a name that ends with .safetensors, got {path}")
+        raise InputError(f"expected a name that ends with .safetensors, got {path}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no such folder: {path.parent}")
     names = key_map(model)
     state = {names[k]: v.to("cpu", dtype) for k, v in model.state_dict().items()}
     state = {key: value.contiguous() for key, value in state.items()}
-    save_file(state, path, {"swinir_config": json.dumps(asdict(model.config))})
+    about = {"swinir_config": json.dumps(asdict(model.config))}
+    with whole_file(path) as partial:
+        save_file(state, partial, about)

@@ -1,4 +1,9 @@
 import json
+import math
+import warnings
+import zipfile
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -42,6 +47,7 @@ def assert_same_model(loaded, model):
         assert loaded.state_dict()[name].dtype == torch.float32
 
 
+@pytest.mark.filterwarnings("ignore:.*windows of 7")
 @pytest.mark.parametrize("changes", SETTINGS, ids=str)
 def test_configuration_is_inferred(tmp_path, changes):
     model = tiny(**changes)
@@ -67,10 +73,21 @@ def test_any_hidden_width_of_the_mlp_is_inferred(tmp_path, hidden):
         lambda state, other: {"params": state},
         lambda state, other: {"params_ema": state},
         lambda state, other: {"params": other, "params_ema": state},
+        lambda state, other: {"state_dict": state, "epoch": 3},
+        lambda state, other: {"model": state, "optimizer": {}},
         lambda state, other: {f"module.{k}": v for k, v in state.items()},
         lambda state, other: {"params": {f"module.{k}": v for k, v in state.items()}},
     ],
-    ids=["bare", "params", "params_ema", "both", "module", "params and module"],
+    ids=[
+        "bare",
+        "params",
+        "params_ema",
+        "both",
+        "state_dict",
+        "model",
+        "module",
+        "params and module",
+    ],
 )
 def test_wrappings_are_read(tmp_path, wrap):
     model, other = tiny(), tiny()
@@ -91,14 +108,213 @@ def test_what_no_shape_tells_is_saved(tmp_path, changes):
 
 
 @pytest.mark.parametrize(
-    "stored", ["{", "[]", "3", '{"width": 3}', json.dumps({"dim": -6})]
+    ("stored", "message"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "must be a dict"),
+        ("3", "must be a dict"),
+        ("[" * 100_000, "recursion"),
+        ('{"width": 3}', "no 'width'; there are .*'dim'"),
+        ('{"dim": -6}', "sizes must be whole and > 0"),
+        ('{"scale": 2.0}', r"scale must be a whole number, got 2\.0"),
+        ('{"in_channels": 3.0}', "in_channels must be a whole number"),
+        ('{"dim": true}', "dim must be a whole number, got True"),
+        ('{"depths": 6}', "depths must be a list of whole numbers, got 6"),
+        ('{"depths": ["6", 6]}', "depths must be a list of whole numbers"),
+        ('{"mlp_ratio": Infinity}', "mlp_ratio must be a number below a billion"),
+        ('{"mlp_ratio": NaN}', "mlp_ratio must be a number below a billion, got nan"),
+        ('{"img_range": 1e400}', "img_range must be a number below a billion"),
+        ('{"img_range": 1' + "0" * 400 + "}", "img_range must be a number below"),
+        ('{"upsampler": 3}', "upsampler must be text, got 3"),
+    ],
 )
-def test_a_damaged_configuration_is_refused(tmp_path, stored):
+def test_a_damaged_configuration_is_refused(tmp_path, stored, message):
     state = {k: v.contiguous() for k, v in official_state(tiny()).items()}
     path = tmp_path / "model.safetensors"
     save_file(state, path, {"swinir_config": stored})
-    with pytest.raises(ValueError, match="holds no SwinIR's configuration"):
+    with pytest.raises(ValueError, match="holds no SwinIR's configuration") as info:
         load_model(path)
+    info.match(message)
+    assert len(str(info.value)) < 1000
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Which configurations a network was made of with memory for its weights."""
+    configs, original = [], SwinIR.__init__
+
+    def spy(self, config):
+        original(self, config)
+        if self.conv_first.weight.device.type != "meta":
+            configs.append(config)
+
+    monkeypatch.setattr(SwinIR, "__init__", spy)
+    return configs
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dim": 60_000},
+        {"dim": 10**30},
+        {"depths": [50_000], "num_heads": [2]},
+        {"depths": [1] * 50_000, "num_heads": [2] * 50_000},
+        {"mlp_ratio": 1e8},
+        {"window_size": 100},
+        {"window_size": 10**9},
+        {"num_heads": [8, 8], "window_size": 9},
+    ],
+    ids=str,
+)
+def test_sizes_are_checked_before_memory_is_taken(tmp_path, changes, made):
+    model = tiny()
+    state = {k: v.contiguous() for k, v in official_state(model).items()}
+    config = json.dumps({**asdict(model.config), **changes})
+    save_file(state, tmp_path / "model.safetensors", {"swinir_config": config})
+    made.clear()
+    with pytest.raises(
+        ValueError, match=r"at least .* weights|do not fit|layers"
+    ) as info:
+        load_model(tmp_path / "model.safetensors")
+    assert "model.safetensors" in str(info.value)
+    assert not made
+
+
+def test_windows_that_would_take_gigabytes_are_refused(tmp_path, made):
+    model = tiny(dim=2, depths=(11,), num_heads=(1,), window_size=2)
+    state = official_state(model)
+    for key in state:
+        if key.endswith("relative_position_bias_table"):
+            state[key] = torch.zeros(199**2, 1)
+    torch.save(state, tmp_path / "model.pth")
+    made.clear()
+    with pytest.raises(ValueError, match="windows of 100x100 pixels take too much"):
+        load_model(tmp_path / "model.pth")
+    assert not made
+
+
+def test_expanded_tensors_are_refused(tmp_path, made):
+    state = official_state(tiny())
+    state["conv_first.weight"] = torch.zeros(1, 1, 1, 1).expand(10**9, 3, 3, 3)
+    torch.save(state, tmp_path / "model.pth")
+    made.clear()
+    with pytest.raises(ValueError, match=r"model\.pth holds fewer bytes than its tens"):
+        load_model(tmp_path / "model.pth")
+    assert not made
+
+
+@pytest.mark.filterwarnings("ignore:.*(ested tensors|quantize|TypedStorage|Sparse)")
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (lambda w: w.to_sparse(), "sparse, quantized or nested"),
+        (lambda w: w.reshape(8, 27).to_sparse_csr(), "sparse, quantized or nested"),
+        (lambda w: w.to("meta"), "without values"),
+        (
+            lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8),
+            "sparse, quantized or nested",
+        ),
+        (lambda w: torch.nested.nested_tensor([w, w]), "sparse, quantized or nested"),
+        (lambda w: w[:0], r"of the shape \(0, 3, 3, 3\)"),
+        (lambda w: w[0, 0, 0, 0].clone(), r"of the shape \(\)"),
+        (lambda w: w.int(), r"torch\.int32, not of floating-point"),
+        (lambda w: w.bool(), r"torch\.bool, not of floating-point"),
+        (lambda w: w.to(torch.complex64), r"torch\.complex64, not of floating-point"),
+        (lambda w: w * math.nan, "infinite values, or some that are no numbers"),
+        (lambda w: w.fill_(math.inf), "infinite values, or some that are no numbers"),
+        (lambda w: w.double().fill_(1e300), "infinite values"),
+        (lambda w: [w], "a list"),
+        (lambda w: None, "a NoneType"),
+    ],
+)
+def test_odd_tensors_are_refused_by_name(tmp_path, odd, message):
+    state = official_state(tiny())
+    state["conv_first.weight"] = odd(state["conv_first.weight"].detach().clone())
+    torch.save(state, tmp_path / "model.pth")
+    with pytest.raises(ValueError, match=message) as info:
+        load_model(tmp_path / "model.pth")
+    assert "model.pth" in str(info.value)
+    assert "conv_first.weight" in str(info.value)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+def test_files_that_were_cut_are_named(tmp_path, zipped, part):
+    path = tmp_path / "model.pth"
+    state = official_state(tiny())
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(ValueError, match=r"model\.pth cannot be read as weights"):
+        load_model(path)
+
+
+def test_archives_that_unpack_to_more_than_they_are_do_not_unpack(tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save(official_state(tiny()), path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+        archive.writestr("model/data/bomb", bytes(10**7))
+    with pytest.raises(ValueError, match=r"model\.pth cannot be read as weights"):
+        load_model(path)
+
+
+def test_memory_is_not_taken_by_a_number_in_a_pickle(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return bytearray, (10,)  # any number would do
+
+    state = {**official_state(tiny()), "bomb": Bomb()}
+    for zipped in (True, False):
+        path = tmp_path / "model.pth"
+        torch.save(state, path, _use_new_zipfile_serialization=zipped)
+        with pytest.raises(ValueError, match=r"model\.pth cannot be read as weights"):
+            load_model(path)
+
+
+def test_a_message_stays_short_whatever_a_file_holds(tmp_path):
+    nested = []
+    for _ in range(60):
+        nested = [nested, nested]  # written out it has 2 ** 60 parts
+    state = official_state(tiny())
+    for odd in ({"x" * 10**6: torch.zeros(1)}, {"x" * 10**6: nested}, {(1,) * 999: 1}):
+        torch.save({**state, **odd}, tmp_path / "model.pth")
+        with pytest.raises(ValueError, match="model") as info:
+            load_model(tmp_path / "model.pth")
+        assert len(str(info.value)) < 1000
+
+
+def test_the_image_range_is_what_the_caller_says(tmp_path):
+    model = tiny(window_size=7, img_range=1.0)
+    path = tmp_path / "model.pth"
+    torch.save(official_state(model), path)
+    with pytest.warns(UserWarning, match=r"model\.pth has windows of 7 .* JPEG model"):
+        assert load_model(path).config.img_range == 255
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same_model(load_model(path, img_range=1), model)
+        torch.save(official_state(tiny()), path)
+        expected = replace(tiny().config, img_range=255)
+        assert load_model(path, img_range=255).config == expected
+        for wrong in (0, -1, math.nan, math.inf, "255"):
+            with pytest.raises(ValueError, match="img_range"):
+                load_model(path, img_range=wrong)
+
+
+def test_a_stated_image_range_is_not_overruled(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(tiny(), path)
+    assert load_model(path, img_range=1).config == tiny().config
+    with pytest.raises(ValueError, match="says img_range 1, not 255"):
+        load_model(path, img_range=255)
+
+
+def test_shipped_models_load_by_a_path_of_their_name():
+    assert isinstance(load_model(Path("lightweight_x2")), SwinIR)
+    assert load_model("lightweight_x2", img_range=1).config.img_range == 1
 
 
 def test_half_precision_files_become_float32(tmp_path):

@@ -7,7 +7,8 @@ import torch
 from safetensors import safe_open
 
 from swinir_lite import VARIANTS, SwinIR
-from swinir_lite.checkpoint import BUFFERS, check_fit, infer_config, key_map
+from swinir_lite.checkpoint import check_fit, infer_config, key_map
+from swinir_lite.weight_files import BUFFERS
 
 from .golden import draw_weights, load_cases, load_official_state_dicts
 

@@ -18,7 +18,7 @@ from swinir_lite.image_files import read_image
 from swinir_lite.measuring.evaluation import evaluate_on, restore
 from swinir_lite.measuring.test_sets import sample_photographs
 from swinir_lite.shipped_weights import MAX_BYTES, WEIGHTS, shipped_models
-from swinir_lite.trained_models import load_trained, scale_and_channels
+from swinir_lite.trained_models import load_trained
 from swinir_lite.training.config import load_config
 from swinir_lite.training.engine import Trainer
 from swinir_lite.training.shipping import ship
@@ -39,7 +39,7 @@ def measure_again(name, test_set, folder):
 
 @pytest.mark.parametrize("name", FILES.values())
 def test_shipped_models_score_what_the_manifest_says(name, tmp_path):
-    scale, _ = scale_and_channels(swinir_lite.load_model(name))
+    scale = swinir_lite.load_model(name).config.scale
     measure_again(name, "samples", sample_photographs(tmp_path, scale))
 
 

@@ -13,7 +13,6 @@ from ..errors import InputError
 from ..image_restoration import psnr, ssim, to_image
 from ..speed.network import fastest
 from ..tasks import Metric, check_scale, make_degradation
-from ..trained_models import scale_and_channels
 from .test_sets import TestPair, read_test_set
 
 CHANNELS = ("Y", "RGB", "gray")
@@ -27,11 +26,6 @@ def protocol(scale: int, channels: int) -> tuple[int, str]:
     """
     channel = "gray" if channels == 1 else "Y" if scale > 1 else "RGB"
     return (scale if scale > 1 else 0), channel
-
-
-def window_size(model: nn.Module) -> int:
-    """The side of a SwinIR's windows; 0 for a network without windows."""
-    return getattr(getattr(model, "config", None), "window_size", 0)
 
 
 @torch.no_grad()
@@ -67,7 +61,8 @@ def evaluate(
     """PSNR and SSIM of a model on a test set.
 
     Args:
-        model: (1, C, h, w) -> (1, C, h * s, w * s); its mode is left as it was.
+        model: (1, C, h, w) -> (1, C, h * s, w * s), with a `config` that has a
+            `window_size`, or 0; its mode is left as it was.
         pairs: what `read_test_set` returns.
         border: pixels cut from every side; `protocol` says how many.
         channel: "Y", "RGB" or "gray"; `protocol` says which.
@@ -91,7 +86,7 @@ def measure_images(
 ) -> dict[str, dict[str, float]]:
     """{name of the image: {metric: value}}; see `evaluate`."""
     y_channel = channel == "Y"
-    training, images, side = model.training, {}, window_size(model)
+    training, images, side = model.training, {}, model.config.window_size
     model.eval()
     for name, lq, hq in pairs:
         check_channel(channel, hq)
@@ -165,7 +160,7 @@ def evaluate_on(
         InputError: for a degradation that the model cannot undo, and as
             `read_test_set`.
     """
-    scale, channels = scale_and_channels(model)
+    scale, channels = model.config.scale, model.config.in_channels
     check_scale(degradation, scale)
     degrade = make_degradation(degradation, test=True)
     network, results = fastest(model), {}

@@ -6,9 +6,8 @@ from PIL import Image
 
 from ..image_files import read_image
 from ..image_restoration import to_image, to_tensor
-from ..measuring.evaluation import restore, window_size
+from ..measuring.evaluation import restore
 from ..speed.network import fastest
-from ..trained_models import scale_and_channels
 
 
 def restore_files(model, paths, folder):
@@ -26,7 +25,7 @@ def restore_files(model, paths, folder):
         ValueError: for a file that is no picture, before anything is restored,
             or if two pictures would have one name, or one would be overwritten.
     """
-    scale, channels = scale_and_channels(model)
+    scale, channels = model.config.scale, model.config.in_channels
     network = fastest(model)
     targets = [Path(folder) / f"{Path(path).stem}.png" for path in paths]
     if len(set(targets)) < len(targets):
@@ -37,7 +36,8 @@ def restore_files(model, paths, folder):
     images = [read_image(path, channels) for path in paths]
     Path(folder).mkdir(parents=True, exist_ok=True)
     for image, target in zip(images, targets):
-        restored = restore(network, to_tensor(image), scale, window_size(model))
+        side = model.config.window_size
+        restored = restore(network, to_tensor(image), scale, side)
         partial = target.with_suffix(".partial")
         try:
             Image.fromarray(to_image(restored)).save(partial, "png")

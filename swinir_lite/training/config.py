@@ -2,16 +2,13 @@
 
 import json
 import math
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from inspect import signature
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 
-from ..convolutional_baseline import ResidualCNN
 from ..errors import InputError, input_errors
 from ..losses import check_losses
-from ..swinir import SwinIR, SwinIRConfig
 from ..tasks import check_scale, is_number, make_degradation
-from ..variants import VARIANTS
+from ..variants import make_config, make_network
 
 PRESETS = Path(__file__).parent / "presets"
 SCHEDULES = ("cosine", "halving")
@@ -40,15 +37,6 @@ def checked(name, value, default):
     if not fits:
         raise InputError(f"{name} must be {KINDS[kind]}, got {value!r}")
     return kind(value) if kind in (int, tuple) else value
-
-
-def check_architecture(network, options):
-    """Raise InputError for what a network's constructor would not take."""
-    known = signature(network).parameters
-    for name, value in options.items():
-        if name not in known:
-            raise InputError(f"architecture has no {name!r}; there are {list(known)}")
-        checked(f"architecture.{name}", value, known[name].default)
 
 
 @dataclass(frozen=True)
@@ -139,15 +127,11 @@ class TrainConfig:
 
     def check_task(self):
         """Raise InputError for a network, degradation or test set that cannot be."""
-        if self.variant not in {*VARIANTS, "residual_cnn"}:
-            known = ", ".join([*VARIANTS, "residual_cnn"])
-            raise InputError(f"no variant {self.variant!r}; there are {known}")
-        network = ResidualCNN if self.variant == "residual_cnn" else SwinIRConfig
-        check_architecture(network, self.architecture)
+        scale = self.model_config.scale  # InputError for a network that cannot be
         with input_errors(ValueError):
             check_losses(self.losses, self.in_channels)
         make_degradation(self.degradation)
-        check_scale(self.degradation, self.scale)
+        check_scale(self.degradation, scale)
         if self.validation:
             if not isinstance(self.validation.get("path"), str):
                 raise InputError(f"validation needs a path, got {self.validation}")
@@ -165,30 +149,20 @@ class TrainConfig:
 
     @property
     def model_config(self):
-        """The keyword arguments of ResidualCNN, or a SwinIRConfig."""
-        if self.variant == "residual_cnn":
-            return self.architecture
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in
-                  self.architecture.items()}  # fmt: skip
-        return replace(VARIANTS[self.variant], **tuples)
+        """The configuration of the network."""
+        return make_config(self.variant, self.architecture)
 
     @property
     def scale(self):
-        if self.variant == "residual_cnn":
-            return self.architecture.get("scale", 2)
         return self.model_config.scale
 
     @property
     def in_channels(self):
-        if self.variant == "residual_cnn":
-            return self.architecture.get("in_channels", 3)
         return self.model_config.in_channels
 
     def make_model(self):
         """The network, with freshly drawn weights."""
-        if self.variant == "residual_cnn":
-            return ResidualCNN(**self.architecture)
-        return SwinIR(self.model_config)
+        return make_network(self.model_config)
 
     def lr_at(self, step, total):
         """The learning rate of a step (from 0) in a run of `total` steps."""

@@ -11,8 +11,9 @@ from ..checkpoint import load_model, save_model
 from ..convolutional_baseline import ResidualCNN
 from ..measuring.evaluation import evaluate_on
 from ..measuring.test_sets import sample_photographs
+from ..runs import read_run_config, read_run_state
 from ..shipped_weights import add_to_manifest
-from ..trained_models import load_run
+from .config import load_config
 from .log import read_log
 
 
@@ -45,7 +46,8 @@ def ship(run, name, test_sets, data, degradations=None, metrics=None):
     Returns:
         The manifest's entries by name; their results are named by test set.
     """
-    model, config, state = load_run(run)
+    config, state = load_config(read_run_config(run)), read_run_state(run)
+    model = load_model(run)
     start = next(r for r in read_log(Path(run) / "log.jsonl") if r["event"] == "start")
     training = {
         "data": data, "device": start["device"], "date": start["date"],

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint import UNREADABLE
 from ..errors import InputError
+from ..weight_files import UNREADABLE
 from ..whole_files import whole_file
 from .config import TrainConfig
 from .data import PhotoCache

@@ -16,10 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
+from swinir_lite import load_model
 from swinir_lite.__main__ import main
 from swinir_lite.errors import InputError
 from swinir_lite.measuring.evaluation import evaluate
-from swinir_lite.trained_models import load_run
 from swinir_lite.training.config import PRESETS, TrainConfig, as_json, load_config
 from swinir_lite.training.engine import Trainer
 from swinir_lite.training.log import plot_curves, read_log
@@ -184,7 +184,7 @@ def test_training_lowers_the_loss_and_the_average_lags(config, tmp_path):
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
     state = read_state(tmp_path / "run")
     assert any(not torch.equal(state["ema"][k], v) for k, v in state["model"].items())
-    model, _, _ = load_run(tmp_path / "run")
+    model = load_model(tmp_path / "run")
     assert torch.equal(model.conv_first.weight, trainer.ema.conv_first.weight)
 
 
@@ -564,7 +564,7 @@ def test_fp16_is_refused_with_the_reason(config, monkeypatch, tmp_path):
         ({"architecture": {"dimm": 8}}, r"architecture has no 'dimm'; there are \['in"),
         (
             {"architecture": {"depths": 2}},
-            r"architecture\.depths must be a list of num",
+            r"architecture\.depths must be a list of whole num",
         ),
         ({"degradation": {"nme": 1}}, "degradation needs a name, got {'nme': 1}"),
         ({"degradation": {"name": "bicubc"}}, "no degradation 'bicubc'; there are bi"),
