@@ -17,7 +17,14 @@ from .errors import InputError
 from .runs import is_run, read_run_config, read_run_state
 from .shipped_weights import shipped_file, shipped_models
 from .swinir import SwinIR, SwinIRConfig
-from .variants import RELEASED, Config, ResidualCNNConfig, make_config, make_network
+from .variants import (
+    RELEASED,
+    VARIANTS,
+    Config,
+    ResidualCNNConfig,
+    make_config,
+    make_network,
+)
 from .weight_files import check_tensors, read_metadata, read_tensors, shortened
 from .whole_files import whole_file
 
@@ -265,13 +272,10 @@ def read_file(path: str | Path) -> Weights:
 
 def read_weights(source: str | Path) -> Weights:
     """Read and check what `load_model` makes a network of."""
-    entry = shipped_models().get(str(source))
-    if entry and entry["variant"] == "residual_cnn":
-        path = shipped_file(str(source))
-        config = make_config("residual_cnn", entry["config"])
-        return fitted(path, config, read_tensors(path), official=False, stated=True)
-    if entry:
-        return read_file(shipped_file(str(source)))
+    if entry := shipped_models().get(str(source)):
+        path, variant = shipped_file(str(source)), entry["variant"]
+        config, official = make_config(variant, entry["config"]), variant in VARIANTS
+        return fitted(path, config, read_tensors(path), official, stated=True)
     if is_run(source):
         return read_run(source)
     if not Path(source).is_file():
