@@ -128,7 +128,7 @@ main(["download"])
 def test_what_a_model_cannot_undo_is_said(tmp_path, refused):
     jpeg = ["--degradation", '{"name": "jpeg", "quality": 10}']
     said = refused("evaluate", "lightweight_x2", tmp_path, *jpeg)
-    assert re.search("model enlarges by 2: say .* not 'jpeg'", said)
+    assert "degradation 'jpeg' does not fit scale 2" in said
 
 
 def test_a_folder_without_a_run_is_named(tmp_path, refused):
