@@ -2,9 +2,10 @@
 
 The network works in the calling thread, one picture after the other, so that Ctrl-C
 stops it between two of its operations. Meanwhile threads decode the pictures that come
-next and encode those that are restored, as many as `readers` and `writers` say.
+next and encode those that are restored.
 """
 
+import os
 import queue
 import threading
 import time
@@ -12,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +33,22 @@ FAILURES = (
     FloatingPointError,
     torch.OutOfMemoryError,
 )
+
+
+class Threads(NamedTuple):
+    """How much goes on beside the network."""
+
+    readers: int  # pictures that are decoded in advance
+    writers: int  # pictures that are encoded at once
+    strips: int  # of rows, of at most 16 MiB in float32, that may wait for an encoder
+
+
+def threads_for(device: torch.device) -> Threads:
+    """On a CPU few, which the network needs itself; beside a GPU all there are."""
+    if device.type == "cpu":
+        return Threads(readers=1, writers=2, strips=2)
+    cores = os.cpu_count() or 1
+    return Threads(readers=max(1, cores // 4), writers=cores, strips=40)
 
 
 class Page(Protocol):
@@ -293,9 +310,7 @@ def restore_pictures(
     pages: Callable[[Any], Iterable[Page]],
     writer: Callable[[Any, Page], Writer],
     *,
-    readers: int = 1,
-    writers: int = 2,
-    strips: int = 2,
+    threads: Threads | None = None,
     visible: bool | None = None,
     **how: Any,
 ) -> Iterator[Outcome]:
@@ -306,9 +321,7 @@ def restore_pictures(
         jobs: of each picture, whatever `pages` and `writer` know it by.
         pages: job -> its pages; each is decoded in a thread when it is asked for.
         writer: job and first page -> what takes the result.
-        readers: how many pictures are decoded in advance.
-        writers: how many are encoded at once.
-        strips: how many, of at most 16 MiB, may wait for an encoder.
+        threads: how many decode and encode; by default as suits the device.
         visible: whether a progress bar is shown; by default on a terminal.
         how: scale, window, tile, overlap and so on, as `restore_rows` takes them.
 
@@ -321,7 +334,8 @@ def restore_pictures(
         Exception: what is no picture's fault, after the same.
     """
     jobs = list(jobs)
-    finished, room = queue.SimpleQueue(), threading.Semaphore(writers)
+    threads = threads or threads_for(next(network.parameters()).device)
+    finished, room = queue.SimpleQueue(), threading.Semaphore(threads.writers)
     progress, count = Progress(len(jobs), visible), 0
 
     def done(outcome):
@@ -332,9 +346,9 @@ def restore_pictures(
         outcome = Outcome(job)
         return outcome, Ahead(decode_pages(pages(job), outcome.seconds), 1)
 
-    restorer = Restorer(network, writer, done, progress.show, strips, how)
+    restorer = Restorer(network, writer, done, progress.show, threads.strips, how)
     try:
-        for outcome, decoded in prepared(map(begin, jobs), readers):
+        for outcome, decoded in prepared(map(begin, jobs), threads.readers):
             room.acquire()
             progress.next_picture()
             restorer.restore(outcome, decoded)

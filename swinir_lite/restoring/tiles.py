@@ -131,15 +131,15 @@ def restore_rows(
     )
     compute = partial(restore_tile, scale=scale, many=self_ensemble, strength=strength)
     patient = PatientNetwork(network, scale, window, overlap, compute, note)
+    places = [(row, column) for row in rows for column in columns]
     tiles = Ahead(
         (
-            read_extended(read, (height, width), row, column)
-            for row in rows
-            for column in columns
+            to_device(read_extended(read, (height, width), *place), patient.device)
+            for place in places
         ),
         TILES_AHEAD,
     )
-    restored = restored_tiles(patient, tiles, rows, columns, progress)
+    restored = restored_tiles(patient, tiles, places, progress)
     return strips(blended_rows(restored, rows, columns, scale), dtype)
 
 
@@ -154,21 +154,22 @@ def restore_tile(
     return torch.lerp(enlarge(x, scale), restored.clamp(0, 1), strength)
 
 
+def to_device(tile: Tensor, device: torch.device) -> Tensor:
+    """`(C, h, w)` -> `(1, C, h, w)` on the network's device."""
+    if device.type == "cuda":  # so that the copy need not be waited for
+        tile = tile.pin_memory()
+    return tile[None].to(device, non_blocking=True)
+
+
 def restored_tiles(
     network: PatientNetwork,
     tiles: Ahead[Tensor],
-    rows: list[Piece],
-    columns: list[Piece],
+    places: list[tuple[Piece, Piece]],
     progress: Callable[[int, int], None],
 ) -> Iterator[Tensor]:
     """Restore tiles in reading order, on the network's device."""
-    device = network.device
-    places = [(row, column) for row in rows for column in columns]
     try:
-        for done, (row, column) in enumerate(places, 1):
-            tile = next(tiles)[None]
-            if device.type == "cuda":
-                tile = tile.pin_memory().to(device, non_blocking=True)
+        for done, (tile, (row, column)) in enumerate(zip(tiles, places), 1):
             down, across = (f"{p.start} to {p.stop}" for p in (row, column))
             restored = network(tile, f"rows {down}, columns {across}")[0]
             progress(done, len(places))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from swinir_lite.errors import InputError
-from swinir_lite.restoring.pipeline import restore_pictures
+from swinir_lite.restoring.pipeline import Threads, restore_pictures
 
 WAIT = 20  # seconds, after which a thread that should have come never will
 
@@ -234,7 +234,7 @@ def test_no_more_are_encoded_at_once_than_told():
     restore_all(
         [i / 20 for i in range(12)],
         writer=lambda job, page: Counted(results, job),
-        writers=3,
+        threads=Threads(readers=2, writers=3, strips=1),
     )
     assert len(results) == 12
     assert most[0] <= 3
