@@ -3,6 +3,7 @@
 Images are batches (B, C, H, W) with values in [0, 1]; a loss is a 0-dim tensor.
 """
 
+import math
 import warnings
 
 import torch
@@ -203,7 +204,11 @@ def check_losses(losses, in_channels):
         known = ", ".join(TERMS)
         raise ValueError(f"losses must be among {known}; got {list(losses)}")
     for name, value in losses.items():
-        weight_and_options(name, value)
+        weight, options = weight_and_options(name, value)
+        numbers, dim = (weight, *options.values()), options.get("dim", 1)
+        finite = all(isinstance(v, (int, float)) and 0 <= v < math.inf for v in numbers)
+        if not finite or dim < 1 or dim != int(dim):
+            raise ValueError(f"loss {name} needs numbers that fit; got {value}")
     if "perceptual" in losses and in_channels != 3:
         raise ValueError(f"perceptual needs 3 channels for VGG19, not {in_channels}")
     if "feature_matching" in losses and "adversarial" not in losses:

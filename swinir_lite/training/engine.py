@@ -18,7 +18,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
 from ..checkpoint import load_initial_weights
-from ..errors import InputError, input_errors, is_out_of_memory
+from ..errors import InputError, is_out_of_memory
 from ..losses import make_criterion
 from ..measuring.evaluation import average, measure_images, protocol
 from ..speed.cuda_graph import Graphed
@@ -74,8 +74,7 @@ class Trainer:
         self.model.to(self.device)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.params = list(self.model.parameters())
-        with input_errors(ValueError):
-            self.criterion = make_criterion(config.losses, config.in_channels)
+        self.criterion = make_criterion(config.losses, config.in_channels)
         self.criterion.to(self.device).prepare(self.accelerator)
         cuda = self.device.type == "cuda"
         self.optimizers = make_optimizers(

@@ -542,6 +542,9 @@ def test_fp16_is_refused_with_the_reason(config, monkeypatch, tmp_path):
         ),
         ({"losses": {"l3": 1}}, "losses must be among l1"),
         ({"losses": {"feature_matching": 1}}, "feature_matching needs adversarial"),
+        ({"losses": {"l1": math.nan}}, "loss l1 needs numbers that fit; got nan"),
+        ({"losses": {"charbonnier": {"weight": 1, "eps": "a"}}}, "needs numbers that"),
+        ({"losses": {"adversarial": {"weight": 1, "dim": 0}}}, "needs numbers that"),
         (
             {"device": "gpu"},
             "device must be one of .*'cpu', 'cuda'.*, got 'gpu'",
