@@ -5,17 +5,14 @@ import re
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import swinir_lite
-from swinir_lite import VARIANTS, ResidualCNN, SwinIR, SwinIRConfig, to_image, to_tensor
+from swinir_lite import VARIANTS, ResidualCNN, SwinIR, SwinIRConfig
 from swinir_lite import shipped_weights as module
 from swinir_lite.__main__ import main
-from swinir_lite.image_files import read_image
-from swinir_lite.measuring.evaluation import evaluate_on, restore
+from swinir_lite.measuring.evaluation import evaluate_on
 from swinir_lite.measuring.test_sets import sample_photographs
 from swinir_lite.shipped_weights import MAX_BYTES, WEIGHTS, shipped_models
 from swinir_lite.trained_models import load_trained
@@ -68,44 +65,6 @@ def test_shipped_models_are_what_the_manifest_says(name):
         assert training[key] is not None
 
 
-def test_pictures_are_restored_from_the_command_line(tmp_path, capsys, refused):
-    folder = sample_photographs(tmp_path, 1)
-    picture = str(folder / "coffee.png")
-    main(["restore", "lightweight_x2", picture, "--to", str(tmp_path / "out")])
-    assert capsys.readouterr().out.strip() == str(tmp_path / "out/coffee.png")
-    with Image.open(tmp_path / "out/coffee.png") as image:
-        restored = np.array(image)
-    model, image = swinir_lite.load_model("lightweight_x2"), read_image(picture)
-    expected = to_image(restore(model, to_tensor(image), 2, 8))  # the reading path
-    assert restored.shape == (192, 192, 3)
-    assert np.abs(restored.astype(int) - expected).max() <= 1
-
-    before = (folder / "coffee.png").read_bytes()
-    said = refused("restore", "lightweight_x2", picture, "--to", folder)
-    assert "would be overwritten" in said
-    assert (folder / "coffee.png").read_bytes() == before
-
-    wrong = tmp_path / "notes.txt"
-    wrong.write_text("no picture")
-    assert "notes.txt" in refused(
-        "restore", "lightweight_x2", picture, wrong, "--to", wrong
-    )
-    assert "same name" in refused("restore", "gray_denoise_25", picture, picture)
-    assert "no such" in refused("restore", "no_model", picture)
-
-
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch, refused):
-    def fill_disk(self, file, kind):
-        file.write_bytes(b"half")
-        raise OSError("no space left")
-
-    picture = str(sample_photographs(tmp_path, 1) / "coffee.png")
-    monkeypatch.setattr(Image.Image, "save", fill_disk)
-    said = refused("restore", "gray_jpeg_10", picture, "--to", tmp_path / "to")
-    assert "no space left" in said
-    assert not list((tmp_path / "to").iterdir())
-
-
 def test_using_models_needs_no_package_beyond_the_required_ones(tmp_path):
     picture = sample_photographs(tmp_path, 1) / "coffee.png"
     script = """
@@ -113,7 +72,7 @@ import sys
 for package in ("accelerate", "tqdm", "tensorboard", "skimage", "matplotlib"):
     sys.modules[package] = None
 from swinir_lite.__main__ import main
-main(["restore", "lightweight_x2", sys.argv[1], "--to", sys.argv[3]])
+main(["restore", sys.argv[1], "--out", sys.argv[3]])
 main(["evaluate", "lightweight_x2", sys.argv[2]])
 main(["download"])
 """
@@ -141,7 +100,7 @@ def test_a_damaged_state_is_named(tmp_path, refused):
     for content in (b"damaged", b"junk\n"):  # pickle fails on them in two ways
         (tmp_path / "state.pt").write_bytes(content)
         assert "state.pt is damaged" in refused("evaluate", tmp_path, "Set5")
-        said = refused("restore", tmp_path / "state.pt", "photo.jpg")
+        said = refused("restore", "photo.jpg", "-m", tmp_path / "state.pt")
         assert "state.pt cannot be read as weights" in said
 
 

@@ -1,17 +1,178 @@
 """The command that restores pictures: restore (chapter 14)."""
 
+import os
+import sys
+import time
 from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from ..command_line import add_command
+from ..errors import InputError
+from ..speed.network import fastest
 from ..trained_models import load_trained
-from .files import restore_files
+from .decoding import MAX_PIXELS, count_pages
+from .encoding import FORMATS, Encoding
+from .pictures import Picture, PictureWriter, open_picture
+from .pipeline import Outcome, restore_pictures
+from .planning import Job, Plan, make_plan
+
+SUCCESS, SOME_FAILED, NOTHING_DONE = 0, 1, 2
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def run_restore(options: Namespace) -> None:
+def say(line: str) -> None:
+    """Print a line for people, apart from what other programs read."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def model_label(source: str) -> str:
+    """A model's name as it stands in names of files."""
+    path = Path(source)
+    return path.stem if path.is_file() else path.name
+
+
+def process_share() -> tuple[int, int]:
+    """(rank, processes), as `accelerate launch` and torchrun tell their processes."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def chosen_device(name: str | None) -> torch.device:
+    """The device asked for, or this process's GPU if there is one; InputError."""
+    if name is None:
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        own = int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()
+        return torch.device("cuda", own)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"no device {name!r} here: {first_line(error)}") from error
+    return device
+
+
+def first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def reason(error: Exception) -> str:
+    """An error in one line; of the system's errors, what and where."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@dataclass
+class Pictures:
+    """Opens pictures and their results for the pipeline, and keeps their notes."""
+
+    scale: int
+    channels: int
+    quality: int | None
+    strip_metadata: bool
+    max_pixels: float
+    notes: dict[Job, list[str]] = field(default_factory=dict)
+
+    def pages(self, job: Job) -> Iterator[Picture]:
+        """The pages of a job's picture, decoded one by one."""
+        for page in range(count_pages(job.source)):
+            picture = open_picture(job.source, page, self.channels, self.max_pixels)
+            self.notes.setdefault(job, []).extend(picture.notes)
+            yield picture
+
+    def writer(self, job: Job, picture: Picture) -> PictureWriter:
+        """What takes a job's result."""
+        encoding = Encoding(job.format, self.quality, self.strip_metadata)
+        if picture.depth == 16 and encoding.check(picture, self.scale):
+            cut = f"16 bits were cut to the 8 of {job.format.upper()}"
+            self.notes[job].append(cut)
+        return PictureWriter(picture, job.target, self.scale, encoding)
+
+
+def report(outcome: Outcome, notes: list[str], quiet: bool) -> None:
+    """Say what became of one picture."""
+    job = outcome.job
+    if outcome.error is not None:
+        say(f"error: {job.source}: {reason(outcome.error)}")
+    elif not quiet:
+        print(f"{job.source} -> {job.target}", flush=True)
+        for line in dict.fromkeys([*notes, *outcome.notes]):
+            say(f"  note: {line}")
+
+
+def closing_line(
+    plan: Plan, outcomes: list[Outcome], seconds: float, network: nn.Module
+) -> str:
+    """How many pictures, how quickly, and what computed them."""
+    restored = [outcome for outcome in outcomes if outcome.error is None]
+    count, pixels = len(restored), sum(outcome.pixels for outcome in restored)
+    parts = [f"{count} picture{'' if count == 1 else 's'} restored"]
+    if count:
+        parts[0] += f", {pixels / 1e6 / seconds:.3g} megapixels a second"
+    for number, what in (
+        (plan.skipped, "there already"),
+        (plan.passed_over, "other files passed over"),
+        (len(plan.problems) + len(outcomes) - count, "failed"),
+    ):
+        if number:
+            parts.append(f"{number} {what}")
+    return ", ".join(parts) + (f"; computed by {computed_by(network)}" if count else "")
+
+
+def computed_by(network: nn.Module) -> str:
+    """Path, type and device, and why."""
+    parameter = next(network.parameters())
+    kind = str(parameter.dtype).removeprefix("torch.")
+    return str(getattr(network, "route", f"PyTorch in {kind} on {parameter.device}"))
+
+
+def exit_status(plan: Plan, outcomes: list[Outcome]) -> int:
+    """0 if all went well, 1 if some failed, 2 if nothing could be done."""
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if not failed and not plan.problems:
+        return SUCCESS
+    some = len(failed) < len(outcomes) or plan.skipped
+    return SOME_FAILED if some else NOTHING_DONE
+
+
+def run_restore(options: Namespace) -> int:
+    """Restore what the options say; returns the exit status."""
+    device = chosen_device(options.device)
     model, _ = load_trained(options.model)
-    for path in restore_files(model, options.images, options.to):
-        print(path)
+    plan = make_plan(
+        options.inputs, options.out, model_label(options.model), options.format,
+        options.overwrite, options.skip_existing, process_share(),
+    )  # fmt: skip
+    for problem in plan.problems:
+        say(f"error: {problem}")
+    if not plan.jobs and plan.problems:
+        return exit_status(plan, [])
+    config = model.config
+    pictures = Pictures(
+        config.scale, config.in_channels, options.quality, options.strip_metadata,
+        options.max_megapixels * 1e6,
+    )  # fmt: skip
+    network = fastest(model, device, PRECISIONS.get(options.precision))
+    outcomes, begin = [], time.perf_counter()
+    for outcome in restore_pictures(
+        network, plan.jobs, pictures.pages, pictures.writer,
+        scale=config.scale, window=config.window_size, tile=options.tile,
+        overlap=options.tile_overlap, self_ensemble=options.self_ensemble,
+        strength=options.strength, visible=False if options.quiet else None,
+    ):  # fmt: skip
+        outcomes.append(outcome)
+        report(outcome, pictures.notes.get(outcome.job, []), options.quiet)
+    if not options.quiet:
+        seconds = time.perf_counter() - begin
+        print(closing_line(plan, outcomes, seconds, network))
+    return exit_status(plan, outcomes)
 
 
 def add_commands(commands: Any) -> None:
@@ -19,11 +180,80 @@ def add_commands(commands: Any) -> None:
     restore = add_command(
         commands, "restore", run_restore, "restore pictures",
         """
-        swinir-lite restore lightweight_x4 photo.jpg --to restored
+        swinir-lite restore photo.jpg              photo_lightweight_x2.png, beside it
+        swinir-lite restore photo.jpg -o large.png
+        swinir-lite restore holiday/ -o restored   a folder and all below it
+        swinir-lite restore *.jpg -m lightweight_real_world_x4_gan -o restored
+        swinir-lite restore scan.tif -m color_jpeg_40 --strength 0.7
+        swinir-lite restore holiday/ -o restored --skip-existing   go on where it ended
         """,
     )  # fmt: skip
     restore.add_argument(
-        "model", help="a shipped model's name, a file of weights, or a run's folder"
+        "inputs", nargs="+", metavar="INPUT", help="picture, folder or pattern"
     )
-    restore.add_argument("images", nargs="+", help="8-bit pictures")
-    restore.add_argument("--to", default="restored", help="folder for the PNG files")
+    restore.add_argument(
+        "-m", "--model", default="lightweight_x2",
+        help="a shipped model's name, a file of weights, or a run's folder "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    restore.add_argument(
+        "-o", "--out", help="folder for the results, or the name of the one result"
+    )
+    add_writing_arguments(restore)
+    add_computing_arguments(restore)
+    restore.add_argument("--quiet", action="store_true", help="print errors alone")
+
+
+def add_writing_arguments(restore: Any) -> None:
+    """Add what says how results are written, and what is read."""
+    restore.add_argument(
+        "--format", choices=FORMATS,
+        help="of the results; the default is the input's if that is PNG, TIFF or "
+        "lossless WebP, else PNG",
+    )  # fmt: skip
+    restore.add_argument(
+        "--quality", type=int, choices=range(1, 101), metavar="1..100",
+        help="of JPEG (default: 95) and of WebP (default: lossless)",
+    )  # fmt: skip
+    restore.add_argument(
+        "--strip-metadata", action="store_true", help="drop EXIF, GPS, XMP and DPI"
+    )
+    existing = restore.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there already"
+    )
+    existing.add_argument(
+        "--skip-existing", action="store_true", help="leave out what is there already"
+    )
+    restore.add_argument(
+        "--max-megapixels", type=float, default=MAX_PIXELS / 1e6, metavar="N",
+        help="refuse pictures that declare more (default: %(default)g)",
+    )  # fmt: skip
+
+
+def add_computing_arguments(restore: Any) -> None:
+    """Add what says how and where the network computes."""
+    restore.add_argument(
+        "--strength", type=float, default=1.0, metavar="0..1",
+        help="mix with the plain enlargement where a result is too clean: 1 is the "
+        "network's alone (default)",
+    )  # fmt: skip
+    restore.add_argument(
+        "--self-ensemble", action="store_true",
+        help="the mean over eight flips and turns: a little better, eight times slower",
+    )  # fmt: skip
+    restore.add_argument(
+        "--tile", type=int, metavar="SIDE",
+        help="longest side of a tile in pixels, 0 for the whole picture at once "
+        "(default: what memory allows)",
+    )  # fmt: skip
+    restore.add_argument(
+        "--tile-overlap", type=int, metavar="N",
+        help="pixels that neighbouring tiles share at least (default: as many as "
+        "leave no seam)",
+    )  # fmt: skip
+    restore.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU)")
+    restore.add_argument(
+        "--precision", choices=PRECISIONS,
+        help="of the network (default: bfloat16 on GPUs that have it, else float32)",
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""What kind of picture a file holds, told by its first bytes (chapter 14)."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import InputError
+
+# The start of a file -> its kind; "ftyp" boxes, RIFF and PNM are told apart below
+SIGNATURES = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"BM": "BMP",
+    b"P5": "PNM",
+    b"P6": "PNM",
+}
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+# At most so many pixels come out of a byte, whatever the picture shows: two bits for
+# a JPEG's block of 8x8 (half that, if progressive), deflate's 1032 to 1 of 1-bit
+# pixels, GIF's longest code
+MOST_PIXELS_IN_A_BYTE = {"JPEG": 512, "PNG": 8 * 1032, "GIF": 2731}
+
+
+def kind_of(path: str | Path) -> str:
+    """PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, BMP or PNM.
+
+    Raises:
+        InputError: if the file is empty or none of them.
+        OSError: if it cannot be read.
+    """
+    with open(path, "rb") as file:
+        start = file.read(32)
+    if not start:
+        raise InputError("the file is empty")
+    for signature, kind in SIGNATURES.items():
+        if start.startswith(signature):
+            return kind
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "WebP"
+    if start[4:8] == b"ftyp":
+        brands = (start[8:12], *(start[i : i + 4] for i in range(16, 32, 4)))
+        if b"avis" in brands[:1]:
+            raise InputError(animation("AVIF"))
+        if b"avif" in brands:
+            return "AVIF"
+        if any(brand in HEIC_BRANDS for brand in brands):
+            return "HEIC"
+    raise InputError(
+        "no picture that can be read: need PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, "
+        "BMP, PGM or PPM"
+    )
+
+
+def animation(kind: str) -> str:
+    """What to say of a file with several frames."""
+    return (
+        f"an animated {kind}; save its frames as pictures (ffmpeg -i FILE "
+        "frame%04d.png), restore those, and join them again"
+    )
+
+
+def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Type and length of each chunk of a PNG, the file placed at the chunk's data."""
+    position = 8
+    while True:
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        length, name = struct.unpack(">I4s", head)
+        yield name, length
+        position += 12 + length
+
+
+def is_animated_png(path: str | Path) -> bool:
+    """Whether a PNG says before its pixels that it has several frames."""
+    with open(path, "rb") as file:
+        for name, length in png_chunks(file):
+            if name == b"acTL" and length >= 4:
+                return struct.unpack(">I", file.read(4))[0] > 1
+            if name == b"IDAT":
+                return False
+    return False
+
+
+def late_exif(path: str | Path) -> bytes | None:
+    """EXIF that a PNG holds behind its pixels, where few programs look."""
+    with open(path, "rb") as file:
+        behind = False
+        for name, length in png_chunks(file):
+            behind = behind or name == b"IDAT"
+            if name == b"eXIf" and behind:
+                return file.read(length)
+    return None
+
+
+def check_size(
+    path: str | Path, kind: str, height: int, width: int, max_pixels: float
+) -> None:
+    """Raise InputError for a size above the limit, or one that the bytes cannot fill.
+
+    Args:
+        path: the file.
+        kind: as `kind_of` tells it.
+        height, width: what the file declares.
+        max_pixels: the limit.
+    """
+    pixels = height * width
+    if pixels > max_pixels:
+        raise InputError(
+            f"declares {width}x{height} pixels, more than the limit of "
+            f"{max_pixels / 1e6:g} megapixels; --max-megapixels lifts it"
+        )
+    held = Path(path).stat().st_size
+    if pixels > held * MOST_PIXELS_IN_A_BYTE.get(kind, float("inf")):
+        raise InputError(f"declares {width}x{height} pixels, but holds {held} bytes")
+
+
+def is_lossless_webp(path: str | Path) -> bool:
+    """Whether a WebP keeps its pixels exactly."""
+    with open(path, "rb") as file:
+        position = 12
+        while True:
+            file.seek(position)
+            head = file.read(8)
+            if len(head) < 8 or head[:4] == b"VP8 ":
+                return False
+            if head[:4] == b"VP8L":
+                return True
+            length = struct.unpack("<I", head[4:])[0]
+            position += 8 + length + length % 2

@@ -1,0 +1,296 @@
+"""Pictures as a network sees them, and results as their files hold them (chapter 14).
+
+A network sees gray or RGB in [0, 1]. What else a picture has (alpha, 16 bits, colour
+where the network knows only gray, a profile, EXIF) is kept beside it and put back.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..image_restoration import imresize
+from ..whole_files import whole_file
+from .decoding import MAX_PIXELS, Decoded, decode
+from .encoding import Encoding, encode, encode_pages
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+SPREAD = (1, 2, 4, 8, 16)  # reaches, in pixels, at which visible colours are looked for
+REACH = max(SPREAD)
+CUBIC_MARGIN = 4  # pixels of the input, more than the cubic kernel reaches
+
+
+def box_sum(values: np.ndarray, reach: int) -> np.ndarray:
+    """Sum of (h, w, c) over windows of 2 * reach + 1, cut at the borders."""
+    for axis in (0, 1):
+        length = values.shape[axis]
+        sums = np.cumsum(values, axis, dtype=np.float64)
+        first = np.zeros_like(sums.take([0], axis))
+        sums = np.concatenate([first, sums], axis)
+        after = np.minimum(np.arange(length) + reach + 1, length)
+        before = np.maximum(np.arange(length) - reach, 0)
+        values = sums.take(after, axis) - sums.take(before, axis)
+    return values
+
+
+def fill_hidden(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Give pixels of alpha 0 the mean colour of the nearest visible ones.
+
+    The colour that a file holds there is arbitrary, and a network would let it bleed
+    into what is visible. Farther than `REACH` from anything visible it is black.
+
+    Args:
+        colours: (h, w, c), float32.
+        alpha: (h, w, 1).
+    """
+    visible = (alpha > 0).astype(np.float32)
+    if visible.all():
+        return colours
+    filled, missing = colours * visible, visible == 0
+    for reach in SPREAD:
+        weights = box_sum(visible, reach)
+        means = box_sum(colours * visible, reach) / np.maximum(weights, 1)
+        found = missing & (weights > 0.5)
+        filled = np.where(found, means.astype(np.float32), filled)
+        missing &= ~found
+        if not missing.any():
+            break
+    return filled
+
+
+class Picture:
+    """A decoded picture, upright.
+
+    Attributes:
+        height, width: in pixels.
+        channels: that the network sees, 1 or 3.
+        colours: that the picture has, 1 or 3.
+        has_alpha: whether it has transparency besides.
+        depth: 8 or 16 bits.
+        notes: lines that say what was converted.
+    """
+
+    def __init__(self, decoded: Decoded, channels: int | None = None):
+        self.decoded = decoded
+        self.height, self.width, bands = decoded.pixels.shape
+        self.has_alpha = bands in (2, 4)
+        self.colours = bands - self.has_alpha
+        self.channels = channels or self.colours
+        self.depth = 8 * decoded.pixels.dtype.itemsize
+        self.notes = decoded.notes
+        if self.channels < self.colours:
+            self.notes.append(
+                "the model is for gray pictures: luma was restored, colour is as it was"
+            )
+
+    def bands(self, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """Colours and alpha of a rectangle, float32 (h, w, bands) in [0, 1]."""
+        pixels = self.decoded.pixels[top : top + height, left : left + width]
+        return pixels.astype(np.float32) / np.float32(self.decoded.peak)
+
+    def read_colours(self, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """The picture's colours in a rectangle, hidden ones filled: (h, w, 1 or 3)."""
+        if not self.has_alpha:
+            return self.bands(top, left, height, width)
+        above, before = min(top, REACH), min(left, REACH)
+        tall = min(self.height, top + height + REACH) - (top - above)
+        wide = min(self.width, left + width + REACH) - (left - before)
+        bands = self.bands(top - above, left - before, tall, wide)
+        filled = fill_hidden(bands[..., :-1], bands[..., -1:])
+        return filled[above : above + height, before : before + width]
+
+    def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """What the network sees of a rectangle: float32 (h, w, channels) in [0, 1]."""
+        colours = self.read_colours(top, left, height, width)
+        if self.channels > self.colours:
+            return np.repeat(colours, 3, 2)
+        return colours if self.channels == self.colours else to_luma(colours)
+
+    def read_alpha(self, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """Alpha of a rectangle: float32 (h, w, 1) in [0, 1], 1 where there is none."""
+        if not self.has_alpha:
+            return np.ones((height, width, 1), np.float32)
+        return self.bands(top, left, height, width)[..., -1:]
+
+
+def to_luma(colours: np.ndarray) -> np.ndarray:
+    """The luma (h, w, 1) of colours (h, w, 3)."""
+    return (colours @ LUMA)[..., None]
+
+
+def enlarged_rows(
+    read: Callable[[int, int, int, int], np.ndarray],
+    size: tuple[int, int],
+    scale: int,
+    top: int,
+    count: int,
+) -> np.ndarray:
+    """Rows of the plain enlargement, bicubic, of a picture that is read in parts.
+
+    Args:
+        read: (top, left, height, width) -> (h, w, c).
+        size: height and width of the picture.
+        scale: by which it is enlarged.
+        top, count: which rows, counted in the result.
+    """
+    height, width = size
+    if scale == 1:
+        return read(top, 0, count, width)
+    first = max(top // scale - CUBIC_MARGIN, 0)
+    last = min(-(-(top + count) // scale) + CUBIC_MARGIN, height)
+    rows = imresize(read(first, 0, last - first, width), scale)
+    return rows[top - first * scale :][:count].astype(np.float32)
+
+
+def open_picture(
+    path: str | Path,
+    page: int = 0,
+    channels: int | None = None,
+    max_pixels: float = MAX_PIXELS,
+) -> Picture:
+    """Decode a picture's file, or one page of a TIFF.
+
+    Args:
+        path: PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, BMP, PGM or PPM.
+        page: counted from 0.
+        channels: that the network sees, 1 or 3; the picture's own unless told.
+        max_pixels: a file that declares more is refused.
+
+    Raises:
+        InputError: in one line: no picture, damaged, an animation, too large.
+        OSError: if the file cannot be read.
+    """
+    return Picture(decode(path, page, max_pixels), channels)
+
+
+class Result:
+    """What becomes of the network's rows: the picture's own kind, rounded.
+
+    Gray is gray again, a coloured picture has its colours around the restored luma,
+    and alpha is enlarged on its own.
+
+    Attributes:
+        shape: (H, W, bands).
+        dtype: uint8 or uint16.
+        takes: float32, or the same as `dtype` where rows may be rounded already.
+        top: how many rows are done.
+    """
+
+    def __init__(self, picture: Picture, scale: int, depth: int | None = None):
+        self.picture, self.scale, self.top = picture, scale, 0
+        self.dtype = np.dtype(f"u{(depth or picture.depth) // 8}")
+        self.takes = self.dtype if picture.channels == picture.colours else np.float32
+        bands = picture.colours + picture.has_alpha
+        self.shape = picture.height * scale, picture.width * scale, bands
+
+    def enlarged(self, read, count: int) -> np.ndarray:
+        """The next rows of the plain enlargement."""
+        size = self.picture.height, self.picture.width
+        return enlarged_rows(read, size, self.scale, self.top, count)
+
+    def rounded(self, rows: np.ndarray) -> np.ndarray:
+        """Rows in [0, 1] as integers; those that are integers stay."""
+        if rows.dtype == self.dtype:
+            return rows
+        white = np.float32(np.iinfo(self.dtype).max)
+        return np.rint(np.clip(rows, 0, 1) * white).astype(self.dtype)
+
+    def finish(self, rows: np.ndarray) -> np.ndarray:
+        """The next rows of the result, from those of the network.
+
+        Args:
+            rows: (n, W, channels), float32 in [0, 1], or of the type that it `takes`.
+        """
+        picture = self.picture
+        if picture.channels > picture.colours:
+            rows = to_luma(rows)
+        elif picture.channels < picture.colours:
+            plain = self.enlarged(picture.read_colours, len(rows))
+            rows = plain + (rows - to_luma(plain))
+        rows = self.rounded(rows)
+        if picture.has_alpha:
+            alpha = self.enlarged(picture.read_alpha, len(rows))
+            rows = np.concatenate([rows, self.rounded(alpha)], 2)
+        self.top += len(rows)
+        return rows
+
+
+class PictureWriter:
+    """Writes a result, row by row, to a file that is there whole or not at all.
+
+    Rows go to a temporary file beside it, which is encoded when the last is there, so
+    memory is bounded by rows. Used as a context manager, which completes the file, or
+    leaves nothing if the block raises.
+
+    Args:
+        picture: what the rows are restored from; gives depth, alpha and metadata. A
+            TIFF may have more pages, each begun by `next_page`.
+        path: of the result; its folder is made if need be.
+        scale: by which the network enlarges.
+        encoding: how it is written.
+
+    Raises:
+        InputError: the format cannot hold the result.
+        OSError: the folder cannot be made.
+    """
+
+    def __init__(
+        self, picture: Picture, path: str | Path, scale: int, encoding: Encoding
+    ):
+        self.path, self.scale, self.encoding = Path(path), scale, encoding
+        self.finished = []  # (raw file, result) of each page
+        self.raw = None
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.begin(picture)
+
+    def begin(self, picture: Picture) -> None:
+        """Expect the rows of a picture."""
+        depth = self.encoding.check(picture, self.scale)
+        self.result = Result(picture, self.scale, depth)
+
+    def next_page(self, picture: Picture) -> None:
+        """Begin another page; the rows that follow are its."""
+        if self.encoding.format != "tiff":
+            raise InputError("it has several pages, which only TIFF holds")
+        self.begin(picture)
+
+    def takes(self, picture: Picture) -> type:
+        """In which type a picture's rows are wanted."""
+        return Result(picture, self.scale, self.encoding.check(picture, 1)).takes
+
+    def write(self, rows: np.ndarray) -> None:
+        """Take the next rows, (n, width * scale, channels); see `Result.finish`."""
+        if self.raw is None:
+            folder = self.path.parent
+            handle, name = tempfile.mkstemp(".partial", ".", folder)
+            self.raw = os.fdopen(handle, "wb")
+            self.finished.append((name, self.result))
+        self.raw.write(np.ascontiguousarray(self.result.finish(rows)).data)
+        if self.result.top == self.result.shape[0]:
+            self.raw.close()
+            self.raw = None
+
+    def close(self) -> None:
+        """Encode what was written and give the file its name."""
+        pages = [(name, r.shape, r.dtype, r.picture) for name, r in self.finished]
+        with whole_file(self.path) as partial:
+            if len(pages) == 1:
+                encode(*pages[0], partial, self.encoding)
+            else:
+                encode_pages(pages, partial, self.encoding)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        try:
+            if self.raw:
+                self.raw.close()
+            if kind is None:
+                self.close()
+        finally:
+            for name, _ in self.finished:
+                Path(name).unlink(missing_ok=True)

@@ -1,0 +1,213 @@
+"""The command restore: names of results, what it refuses, and its exit statuses."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from swinir_lite import load_model, to_image, to_tensor
+from swinir_lite.measuring.evaluation import restore as restore_by_reading_path
+
+
+@pytest.fixture
+def folder(tmp_path, photo):
+    """A folder with pictures, one of them deeper down, and a text."""
+    (tmp_path / "in/deep").mkdir(parents=True)
+    Image.fromarray(photo(12, 16)).save(tmp_path / "in/a.png")
+    Image.fromarray(photo(9, 7)).save(tmp_path / "in/deep/b.jpg")
+    (tmp_path / "in/notes.txt").write_text("no picture")
+    return tmp_path / "in"
+
+
+def files_of(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_the_result_is_that_of_the_reading_path(folder, restore, small_models):
+    assert restore(folder / "a.png")[0] == 0
+    with Image.open(folder / "a.png") as image:
+        lq = to_tensor(np.array(image))
+    expected = restore_by_reading_path(load_model(small_models[2, 3]), lq, 2, 4)
+    with Image.open(folder / "a_small_x2_3.png") as image:
+        difference = np.abs(np.array(image).astype(int) - to_image(expected))
+    assert difference.max() <= 1
+
+
+def test_a_folder_keeps_its_tree(folder, restore, tmp_path):
+    status, out, _ = restore(folder, "-o", tmp_path / "new/out")
+    assert status == 0
+    assert files_of(tmp_path / "new/out").keys() == {"a.png", "deep/b.png"}
+    assert "2 pictures restored" in out
+    assert "1 other files passed over" in out
+
+
+def test_results_beside_inputs_are_no_inputs_of_the_next_run(folder, restore):
+    assert restore(folder)[0] == 0
+    names = files_of(folder).keys()
+    assert names > {"a_small_x2_3.png", "deep/b_small_x2_3.png"}
+    assert restore(folder, "--overwrite")[0] == 0
+    assert files_of(folder).keys() == names
+
+
+def test_results_in_a_folder_below_are_no_inputs(folder, restore):
+    for _ in range(2):
+        assert restore(folder, "-o", folder / "out", "--overwrite")[0] == 0
+    assert files_of(folder / "out").keys() == {"a.png", "deep/b.png"}
+
+
+def test_a_pattern_that_the_shell_left_alone(folder, restore, tmp_path):
+    assert restore(folder / "**/*.jpg", "-o", tmp_path / "out")[0] == 0
+    assert files_of(tmp_path / "out").keys() == {"b.png"}
+    status, _, err = restore(folder / "*.webp", "-o", tmp_path / "out")
+    assert status == 2
+    assert "*.webp" in err
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [("jpg", "JPEG"), ("tif", "TIFF"), ("webp", "WEBP"), ("png", "PNG")],
+)
+def test_the_name_of_the_result_says_its_format(folder, restore, ending, kind):
+    assert restore(folder / "a.png", "-o", folder / f"new.{ending}")[0] == 0
+    with Image.open(folder / f"new.{ending}") as image:
+        assert (image.format, image.size) == (kind, (32, 24))
+
+
+def test_format_and_quality(folder, restore, tmp_path):
+    for quality in (30, 95):
+        out = tmp_path / str(quality)
+        how = "--format", "jpeg", "--quality", quality
+        assert restore(folder, "-o", out, *how)[0] == 0
+    small, large = (files_of(tmp_path / q)["deep/b.jpg"] for q in ("30", "95"))
+    assert len(small) < len(large)
+
+
+def test_what_is_there_stays(folder, restore, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_text("mine")
+    (out / "a.partial").write_text("mine too")
+    status, _, err = restore(folder, "-o", out)
+    assert status == 1
+    assert "a.png is there already; --overwrite" in err
+    files = files_of(out)
+    assert files.keys() == {"a.png", "a.partial", "deep/b.png"}
+    assert files["a.png"] == b"mine"
+    assert files["a.partial"] == b"mine too"
+
+    status, out_text, err = restore(folder, "-o", out, "--skip-existing")
+    assert (status, err) == (0, "")
+    assert "2 there already" in out_text
+    assert files_of(out) == files
+
+    assert restore(folder, "-o", out, "--overwrite")[0] == 0
+    assert files_of(out)["a.png"].startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+@pytest.mark.parametrize("how", ["--overwrite", "--skip-existing", "--quiet"])
+def test_no_input_is_replaced_through_a_link(folder, restore, link, how):
+    link(folder / "a.png", folder / "link.png")
+    before = files_of(folder)
+    for target in (folder / "a.png", folder / "link.png", folder):
+        status, _, err = restore(folder / "a.png", "-o", target, how)
+        assert status == 2
+        assert "would replace the input" in err
+    assert files_of(folder) == before
+
+
+def test_a_result_that_would_replace_another_input(folder, restore):
+    Image.open(folder / "a.png").save(folder / "a_small_x2_3.png")
+    inputs = folder / "a.png", folder / "a_small_x2_3.png"
+    status, _, err = restore(*inputs, "--overwrite")
+    assert status == 2
+    assert "would replace the input" in err
+
+
+def test_results_that_would_meet_are_named_before_work(folder, restore, tmp_path):
+    Image.open(folder / "a.png").save(folder / "a.bmp")
+    status, _, err = restore(folder, "-o", tmp_path / "out")
+    assert status == 2
+    assert f"{folder / 'a.bmp'} and {folder / 'a.png'} would both be" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_restored_stops_nothing(folder, restore, tmp_path):
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "empty.png").touch()
+    half = (folder / "deep/b.jpg").read_bytes()
+    (folder / "half.jpg").write_bytes(half[: len(half) // 2])
+    status, out, err = restore(folder, "-o", tmp_path / "out")
+    assert status == 1
+    errors = err.splitlines()
+    assert len(errors) == 3
+    for name in ("broken.jpg", "empty.png", "half.jpg"):
+        assert sum(str(folder / name) in line for line in errors) == 1
+    assert files_of(tmp_path / "out").keys() == {"a.png", "deep/b.png"}
+    assert "2 pictures restored" in out
+    assert "3 failed" in out
+
+
+def test_nothing_could_be_done(folder, restore):
+    status, _, err = restore(folder / "notes.txt", folder / "not_there.png")
+    assert status == 2
+    assert len(err.splitlines()) == 2
+
+
+def test_quiet_prints_errors_alone(folder, restore, tmp_path):
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    status, out, err = restore(folder, "-o", tmp_path / "out", "--quiet")
+    assert (status, out) == (1, "")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_folder_where_a_file_is_expected(folder, restore, tmp_path):
+    (tmp_path / "out/a.png").mkdir(parents=True)
+    status, _, err = restore(folder / "a.png", "-o", tmp_path / "out", "--overwrite")
+    assert status == 2
+    assert "a.png is a folder" in err
+
+
+def test_a_file_where_a_folder_is_expected(folder, restore, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    status, _, err = restore(folder / "a.png", "-o", tmp_path / "out")
+    assert status == 2
+    assert "ending says no format" in err
+    status, _, err = restore(folder / "a.png", "-o", tmp_path / "out/below")
+    assert status == 2
+    assert len(err.splitlines()) == 1
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_one_name_for_several_pictures(folder, restore, tmp_path):
+    status, _, err = restore(folder, "-o", tmp_path / "one.png")
+    assert status == 2
+    assert "is one file" in err
+    status, _, err = restore(
+        folder / "a.png", "-o", tmp_path / "one.png", "--format", "tiff"
+    )
+    assert status == 2
+    assert "says png, --format says tiff" in err
+
+
+def test_processes_share_the_files(folder, restore, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    found = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert restore(folder, "-o", out)[0] == 0
+        found.append(len(files_of(out)))
+    assert found == [1, 2]
+
+
+def test_a_name_that_no_terminal_shows(folder, restore, tmp_path):
+    odd = os.fsdecode(b"na\xffme.png")
+    os.rename(folder / "a.png", folder / odd)
+    assert restore(folder, "-o", tmp_path / "out")[0] == 0
+    assert odd in files_of(tmp_path / "out")
