@@ -1,7 +1,7 @@
 """The command line: swinir-lite, or python -m swinir_lite (--help lists it all)."""
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from importlib import metadata
 from typing import NoReturn
 
@@ -17,8 +17,8 @@ EXTRAS = {  # package -> what of pyproject.toml's optional dependencies brings i
 }  # fmt: skip
 
 
-def read_arguments(arguments: list[str] | None) -> Namespace:
-    """The options of one command, and as `call` the function that runs it."""
+def command_parser() -> ArgumentParser:
+    """What reads the options of one command, and as `call` what runs it."""
     parser = ArgumentParser(
         prog="swinir-lite",
         description="Restore pictures with SwinIR; measure and train models for it.",
@@ -28,7 +28,7 @@ def read_arguments(arguments: list[str] | None) -> Namespace:
     commands = parser.add_subparsers(metavar="command", required=True)
     for room in (restoring, measuring, training):
         room.add_commands(commands)
-    return parser.parse_args(arguments)
+    return parser
 
 
 def how_to_install(package: str) -> str:
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # a name that a terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    options = read_arguments(arguments)
+    options = command_parser().parse_args(arguments)
     try:
         status = options.call(options)
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def restore(
             position = torch.arange(extended, device=lq.device) % (2 * length)
             index = torch.minimum(position, 2 * length - 1 - position)  # abc|cba|abc
             lq = lq.index_select(axis, index)
-    device = next(model.parameters()).device
+    device = next(model.parameters(), lq).device
     restored = model(lq.to(device)).float().cpu()
     return restored[:, :, : height * scale, : width * scale]
 
@@ -138,6 +139,35 @@ def summary(name: str, scores: dict[str, Any]) -> str:
         f"{''.join(more)} (on {scores['channel']}, border {scores['border']}, "
         f"{len(scores['images'])} images){note}"
     )
+
+
+def on_other_channel(border: int, channel: str) -> dict[str, Metric]:
+    """PSNR and SSIM on RGB beside Y, or on Y beside RGB; gray has no other."""
+    if channel == "gray":
+        return {}
+    other = "rgb" if channel == "Y" else "y"
+    where = {"crop_border": border, "y_channel": other == "y"}
+    return {
+        f"psnr_{other}": partial(psnr, **where),
+        f"ssim_{other}": partial(ssim, **where),
+    }
+
+
+def table(scores: dict[str, Any]) -> str:
+    """The scores of every image and their means, a line each."""
+    images = scores["images"]
+    keys = list(next(iter(images.values())))
+    rows = [["", *keys]]
+    for name, values in [*images.items(), ("mean", scores)]:
+        digits = [3 if key.startswith("psnr") else 4 for key in keys]
+        rows.append([name, *(f"{values[k]:.{d}f}" for k, d in zip(keys, digits))])
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+        for row in rows
+    ]
+    where = f"psnr and ssim on {scores['channel']}, border {scores['border']}"
+    return "\n".join([*lines, f"({where}, scale {scores['scale']})"])
 
 
 def evaluate_on(

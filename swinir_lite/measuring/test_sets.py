@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from ..image_files import raise_if_any, read_image
-from ..image_pairs import find_pairs
+from ..image_files import find_images, raise_if_any, read_image
+from ..image_pairs import ImagePair, by_folder, find_pairs, times_smaller
 from ..image_restoration import imresize, to_tensor
 from ..whole_files import whole_file
 
@@ -45,8 +45,63 @@ def read_test_set(
     Raises:
         InputError: that lists images that cannot be used; and as `find_pairs`.
     """
+    files = find_pairs(folder, 1 if degrade else scale, "valid")
+    return read_files(files, folder, scale, channels, degrade)
+
+
+def read_pairs(
+    hq_folder: str | Path,
+    lq_folder: str | Path | None = None,
+    scale: int = 1,
+    channels: int = 3,
+    degrade: Callable[[np.ndarray], Tensor] | None = None,
+) -> list[TestPair]:
+    """Read a test set of two folders, whose files belong together by their names.
+
+    Args:
+        hq_folder: of originals.
+        lq_folder: of low-quality images under the names of the originals, or those
+            and the scale, as 0001x2.png; without it they are made.
+        scale, channels, degrade: as for `read_test_set`.
+
+    Raises:
+        InputError: as `read_test_set`, and for images in only one of the folders.
+    """
+    originals = named_files(hq_folder)
+    lq = named_files(lq_folder) if lq_folder else dict.fromkeys(originals)
+    raise_if_any(
+        sorted(originals.keys() ^ lq.keys()),
+        f"images are in only one of {hq_folder} and {lq_folder}",
+    )
+    files = [ImagePair(path.stem, path, lq[name]) for name, path in originals.items()]
+    return read_files(files, hq_folder, scale, channels, degrade)
+
+
+def scale_between(hq_folder: str | Path, lq_folder: str | Path) -> int:
+    """By which factor the images of one folder are larger than those of another."""
+    return times_smaller(named_files(lq_folder), named_files(hq_folder))
+
+
+def named_files(folder: str | Path) -> dict[str, Path]:
+    """{what an HR file and its LR file have in common: file}, of one folder."""
+    folders = by_folder(find_images(folder))
+    if len(folders) > 1:
+        raise InputError(
+            f"{folder} holds folders of images: give one of {[*map(str, folders)]}"
+        )
+    return next(iter(folders.values()))
+
+
+def read_files(
+    files: list[ImagePair],
+    folder: str | Path,
+    scale: int,
+    channels: int,
+    degrade: Callable[[np.ndarray], Tensor] | None,
+) -> list[TestPair]:
+    """Read pairs of files, the LQ images of which are made where there are none."""
     pairs, problems = [], []
-    for name, path, lr_path in find_pairs(folder, 1 if degrade else scale, "valid"):
+    for name, path, lr_path in files:
         try:
             hq = read_image(path, channels)
             rows, columns = (side // scale for side in hq.shape[:2])
