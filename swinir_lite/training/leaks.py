@@ -21,7 +21,7 @@ COARSE, FINE = 64, 256  # longer side of the copies that are compared, in pixels
 SCALES = [0.87**i for i in range(11)]  # of the smaller picture, in the larger one
 NEARBY = (0.92, 0.95, 0.98, 1.0, 1.02, 1.05, 1.08)  # what SCALES leave out
 MIDDLE = 0.6  # of a test image's sides, that may be all that a photograph shares
-SUSPECT, ALIKE = 0.6, 0.6  # correlations of coarse copies, and of fine details
+SUSPECT, ALIKE = 0.6, 0.66  # correlations of coarse copies, and of fine details
 FLAT = 3 / 255  # contrast below which there is nothing to compare
 MOST = 4  # suspects among the tests, for each photograph
 

@@ -436,7 +436,7 @@ def test_initial_weights_fit_all_but_the_head(config, tmp_path, monkeypatch):
     path = str(tmp_path / "x2.safetensors")
     save_model(source.ema, path)
     wider = {**TINY["architecture"], "scale": 4}
-    for given in (path,):
+    for given in (path, str(tmp_path / "x2")):  # a file, and a run's folder
         trainer = Trainer(
             config(architecture=wider, initial_weights=given, patch=4), tmp_path / "x4"
         )
