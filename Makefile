@@ -18,7 +18,7 @@ sources := $(CHAPTERS) $(wildcard *.md chapters/images/*) \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test lint unit notebooks lab chapters front-page bench wheel \
+.PHONY: help book test lint unit fuzz notebooks lab chapters front-page bench wheel \
 	lowest constraints clean
 
 help: ## list the targets
@@ -38,6 +38,9 @@ lint: $(installed) ## check the style of code and chapters
 
 unit: $(site) ## run the unit tests, those of the built site among them
 	OMP_NUM_THREADS=1 $(run) pytest -n 2 tests
+
+fuzz: $(installed) ## read files that were damaged in every way we know, thousands of them
+	FUZZ=all OMP_NUM_THREADS=1 $(run) pytest tests/fuzz
 
 notebooks: $(installed) ## execute every chapter and compare its outputs with the committed ones
 	OMP_NUM_THREADS=1 $(run) pytest -n 2 --dist loadfile \

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ from .weight_files import check_tensors, read_metadata, read_tensors, shortened
 from .whole_files import whole_file
 
 OFFICIAL = "https://github.com/JingyunLiang/SwinIR/releases"
-MAX_WINDOW_BYTES = 1 << 30  # of the table of pairs of pixels that every layer keeps
+MAX_WINDOW_BYTES = 1 << 29  # of the table of pairs of pixels that every layer keeps
 
 
 def official_head(config):
@@ -138,19 +138,12 @@ def naming(path: str | Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Weights:
-    """A configuration and tensors that fit it, before a network is made of them."""
+    """What was read from a file: a network, and what the file says of itself."""
 
     path: Path
-    config: Config
-    state: dict[str, torch.Tensor]
-    names: dict[str, str]  # of the network's parameters -> in `state`
+    model: nn.Module  # in eval mode, on the CPU, in float32
+    state: dict[str, torch.Tensor]  # as stored
     stated: bool  # the configuration was written down, not inferred
-
-    def load(self) -> nn.Module:
-        """The network in eval mode, on the CPU, in float32."""
-        model = make_network(self.config)
-        model.load_state_dict({k: self.state[name] for k, name in self.names.items()})
-        return model.float().eval()
 
 
 def stored_config(path: str | Path) -> SwinIRConfig | None:
@@ -187,7 +180,7 @@ def least_weights(config: Config) -> int:
 def check_size(config: Config, state: dict[str, torch.Tensor]) -> None:
     """Raise InputError for a configuration of more weights than there are.
 
-    A network is made only of what passes, because its size is paid for in memory.
+    A network is made only of what passes: its size is paid for in memory.
     """
     there = sum(value.numel() for value in state.values())
     if (needed := least_weights(config)) > there:
@@ -228,24 +221,24 @@ def check_finite(state: dict[str, torch.Tensor]) -> None:
             )
 
 
-def fitted(
+def fill(
     path: str | Path, config: Config, state: dict[str, torch.Tensor],
     official: bool, stated: bool,
 ) -> Weights:  # fmt: skip
-    """Weights whose every tensor was seen to fit, before memory is taken for them.
+    """Make the network that tensors were seen to fit.
 
     Raises:
         InputError: that names the file and what does not fit.
     """
     with naming(path):
         check_size(config, state)
-        with torch.device("meta"):
-            blank = make_network(config)
-        own = blank.state_dict()
-        names = key_map(blank) if official else {key: key for key in own}
+        model = make_network(config)
+        own = model.state_dict()
+        names = key_map(model) if official else {key: key for key in own}
         check_fit({names[key]: value for key, value in own.items()}, state)
         check_finite(state)
-    return Weights(Path(path), config, state, names, stated)
+    model.load_state_dict({key: state[name] for key, name in names.items()})
+    return Weights(Path(path), model.eval(), state, stated)
 
 
 def read_run(folder: str | Path) -> Weights:
@@ -256,7 +249,7 @@ def read_run(folder: str | Path) -> Weights:
     check_tensors(state, path)
     with naming(Path(folder) / "config.json"):
         config = make_config(variant, fields.get("architecture", {}))
-    return fitted(path, config, state, official=False, stated=True)
+    return fill(path, config, state, official=False, stated=True)
 
 
 def read_file(path: str | Path) -> Weights:
@@ -267,7 +260,7 @@ def read_file(path: str | Path) -> Weights:
     stored = stored_config(path)
     with naming(path):
         config = stored or infer_config(state)
-    return fitted(path, config, state, official=True, stated=stored is not None)
+    return fill(path, config, state, official=True, stated=stored is not None)
 
 
 def read_weights(source: str | Path) -> Weights:
@@ -275,7 +268,7 @@ def read_weights(source: str | Path) -> Weights:
     if entry := shipped_models().get(str(source)):
         path, variant = shipped_file(str(source)), entry["variant"]
         config, official = make_config(variant, entry["config"]), variant in VARIANTS
-        return fitted(path, config, read_tensors(path), official, stated=True)
+        return fill(path, config, read_tensors(path), official, stated=True)
     if is_run(source):
         return read_run(source)
     if not Path(source).is_file():
@@ -286,27 +279,27 @@ def read_weights(source: str | Path) -> Weights:
     return read_file(source)
 
 
-def with_range(weights: Weights, img_range: float | None) -> Weights:
-    """The weights for images of a range that the caller may say.
+def set_range(weights: Weights, img_range: float | None) -> None:
+    """Tell the network the range of its images, which the caller may say.
 
     Raises:
         InputError: for a range that is none, or not what the file says.
     """
+    config = weights.model.config
     if img_range is None:
-        if not weights.stated and weights.config.window_size == 7:
+        if not weights.stated and config.window_size == 7:
             warnings.warn(
                 f"{weights.path} has windows of 7 pixels, so it is taken for a JPEG "
                 "model, with img_range=255; say img_range to be sure",
                 stacklevel=3,
             )
-        return weights
-    if not weights.stated:
+    elif weights.stated and img_range != config.img_range:
+        known = f"{config.img_range:g}"
+        raise InputError(f"{weights.path} says img_range {known}, not {img_range}")
+    elif not weights.stated:
         with naming(weights.path):
-            fields = asdict(weights.config) | {"img_range": img_range}
-            return replace(weights, config=make_config("lightweight_x2", fields))
-    if img_range != (known := weights.config.img_range):
-        raise InputError(f"{weights.path} says img_range {known:g}, not {img_range}")
-    return weights
+            fields = asdict(config) | {"img_range": img_range}
+            weights.model.config = make_config("lightweight_x2", fields)
 
 
 def load_model(source: str | Path, img_range: float | None = None) -> nn.Module:
@@ -333,7 +326,9 @@ def load_model(source: str | Path, img_range: float | None = None) -> nn.Module:
 
     Built in chapter 8.
     """
-    return with_range(read_weights(source), img_range).load()
+    weights = read_weights(source)
+    set_range(weights, img_range)
+    return weights.model
 
 
 def load_initial_weights(model: nn.Module, source: str | Path) -> None:

@@ -110,6 +110,9 @@ def make_config(variant: str, architecture: dict[str, Any]) -> Config:
     if not isinstance(variant, str) or variant not in CONFIGS:
         given = reprlib.repr(variant)
         raise InputError(f"no variant {given}; there are {', '.join(CONFIGS)}")
+    if not isinstance(architecture, dict):
+        given = reprlib.repr(architecture)
+        raise InputError(f"architecture must be a dict of fields, got {given}")
     base = CONFIGS[variant]
     types = {field.name: field.type for field in fields(base)}
     for name, value in architecture.items():

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -197,6 +198,19 @@ def test_altered_missing_and_unknown_weights_are_refused(run):
         FileNotFoundError, match="no such file: huge; shipped models: t"
     ):
         swinir_lite.load_model("huge")
+
+
+def test_shipping_that_fails_leaves_what_was_there(run, monkeypatch):
+    _, _, weights = run("tiny")
+    before = {path.name: path.read_bytes() for path in weights.iterdir()}
+
+    def fill_disk(self, data):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", fill_disk)
+    with pytest.raises(OSError, match="no space left"):
+        module.add_to_manifest("tiny.safetensors", b"half", {"tiny": {}})
+    assert {path.name: path.read_bytes() for path in weights.iterdir()} == before
 
 
 def test_large_weights_do_not_ship(run, monkeypatch):

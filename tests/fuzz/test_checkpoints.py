@@ -1,0 +1,28 @@
+"""Files of weights that nobody meant to make: loaded, or refused in words."""
+
+import json
+import os
+import subprocess
+import sys
+
+from .checkpoints import MUTATIONS
+
+SMALL, ALL = 70, 1050  # `make fuzz` sets FUZZ=all
+COUNT = ALL if os.environ.get("FUZZ") == "all" else SMALL
+
+
+def test_mutated_checkpoints_raise_only_documented_errors(root):
+    command = [sys.executable, "-m", "tests.fuzz.checkpoints", str(COUNT)]
+    result = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    found = json.loads(result.stdout)
+    for outcome, number in sorted(found["outcomes"].items()):
+        print(f"{outcome}: {number}")
+    assert not found["wrong"], "\n".join(found["wrong"])
+    assert sum(found["outcomes"].values()) == COUNT
+    assert {name.split(":")[0] for name in found["outcomes"]} == {
+        mutation.__name__ for mutation in MUTATIONS
+    }
+    assert found["grown_mib"] < 100
