@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..swinir import SwinIRConfig
+from ..variants import Config
 
 # Pixels of a tile at most: on a CPU larger ones save little time and cost memory
 LARGEST = {"cpu": 3 * 2**17, "cuda": 2**21}
@@ -26,18 +27,15 @@ def default_overlap(network: nn.Module, degradation: str | None = None) -> int:
         network: what `fastest` returns. Deeper ones than were measured look further.
         degradation: the name of what the network undoes, if that is known.
     """
-    config = getattr(network, "config", None)
-    layers = sum(config.depths) if config else MEASURED_LAYERS
+    layers = sum(getattr(network.config, "depths", ()))
     measured = OVERLAPS.get(degradation, max(OVERLAPS.values()))
     return math.ceil(measured * max(1, layers / MEASURED_LAYERS))
 
 
-def bytes_of_pixel(config: SwinIRConfig | None, device: torch.device) -> int:
+def bytes_of_pixel(config: Config, device: torch.device) -> int:
     """Memory that a network needs for every pixel of a tile, roughly."""
     maps = FEATURE_MAPS.get(device.type, FEATURE_MAPS["cuda"])
-    if config is None:  # the baseline of chapter 2
-        return 4 * 64 * maps
-    wide = config.upsampler in ("pixelshuffle", "nearest+conv")
+    wide = getattr(config, "upsampler", "") in ("pixelshuffle", "nearest+conv")
     head = 3 * (64 if wide else config.in_channels) * config.scale**2
     return 4 * (maps * config.dim + head)
 
@@ -54,13 +52,11 @@ def free_memory(device: torch.device) -> int:
 def pixels_at_once(network: nn.Module) -> int:
     """How many pixels a tile may have, from what is free now."""
     device = next(network.parameters()).device
-    config = getattr(network, "config", None)
-    fitting = free_memory(device) // 2 // bytes_of_pixel(config, device)
+    needed = bytes_of_pixel(network.config, device)
     largest = LARGEST.get(device.type, LARGEST["cpu"])
-    if config is not None and device.type == "cpu":  # as much memory for wide networks
-        lightweight = bytes_of_pixel(SwinIRConfig(), device)
-        largest = largest * lightweight // bytes_of_pixel(config, device)
-    return min(fitting, largest)
+    if device.type == "cpu":  # wide networks have no more memory than lightweight ones
+        largest = largest * bytes_of_pixel(SwinIRConfig(), device) // needed
+    return min(free_memory(device) // 2 // needed, largest)
 
 
 def tiles_along(length: int, tile: int, overlap: int) -> int:
@@ -78,10 +74,9 @@ def choose_tile(
         size: height and width of the picture.
         overlap: pixels that neighbours share at least.
     """
-    config = getattr(network, "config", None)
-    scale, channels = (config.scale, config.in_channels) if config else (2, 3)
-    area, (height, width) = pixels_at_once(network), size
-    tallest = overlap + BAND_BYTES // (4 * channels * scale**2 * width)
+    config, (height, width) = network.config, size
+    area = pixels_at_once(network)
+    tallest = overlap + BAND_BYTES // (4 * config.in_channels * config.scale**2 * width)
     best, fewest = (2 * overlap, 2 * overlap), math.inf
     for count in range(1, 1 + tiles_along(height, 2 * overlap, overlap)):
         tall = math.ceil((height + (count - 1) * overlap) / count)

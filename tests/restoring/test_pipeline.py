@@ -10,6 +10,7 @@ from torch import nn
 
 from swinir_lite.errors import InputError
 from swinir_lite.restoring.pipeline import Threads, restore_pictures
+from swinir_lite.variants import ResidualCNNConfig
 
 WAIT = 20  # seconds, after which a thread that should have come never will
 
@@ -20,6 +21,7 @@ class Doubled(nn.Module):
     def __init__(self, before=lambda x: None):
         super().__init__()
         self.nothing, self.before = nn.Parameter(torch.zeros(())), before
+        self.config = ResidualCNNConfig()
 
     def forward(self, x):
         self.before(x)

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from swinir_lite import ResidualCNN, SwinIR, SwinIRConfig, fast, imresize
+from swinir_lite import SwinIR, SwinIRConfig, fast, imresize
 from swinir_lite.errors import InputError
-from swinir_lite.measuring.evaluation import restore, window_size
+from swinir_lite.measuring.evaluation import restore
 from swinir_lite.restoring.ahead import Ahead
 from swinir_lite.restoring.seams import blend, blended_rows, cut
 from swinir_lite.restoring.tile_size import choose_tile, default_overlap
 from swinir_lite.restoring.tiles import restore_rows
+from swinir_lite.variants import ResidualCNNConfig, make_network
 
 TINY = {"dim": 8, "depths": (2,), "num_heads": (2,), "window_size": 4}
 
@@ -33,18 +34,17 @@ def picture(height, width, channels=3):
 
 def restored(network, image, **options):
     """The rows of a picture in memory, put together."""
-    config, seen = getattr(network, "config", None), []
+    config = network.config
 
     def read(top, left, height, width):
         assert min(top, left, height - 1, width - 1) >= 0
         area = image[top : top + height, left : left + width]
         assert area.shape[:2] == (height, width)
-        seen.append(area.size)
         return area
 
     options = {
-        "scale": config.scale if config else 1,
-        "window": config.window_size if config else 0,
+        "scale": config.scale,
+        "window": config.window_size,
         "channels": image.shape[2],
         "note": lambda line: None,
         **options,
@@ -56,8 +56,8 @@ def restored(network, image, **options):
 def whole(network, image):
     """As `evaluate` restores it: extended, and at once."""
     x = torch.from_numpy(image).permute(2, 0, 1)[None]
-    config = getattr(network, "config", None)
-    result = restore(network, x, config.scale if config else 1, window_size(network))
+    config = network.config
+    result = restore(network, x, config.scale, config.window_size)
     return result[0].permute(1, 2, 0).clamp(0, 1).numpy()
 
 
@@ -123,14 +123,13 @@ def test_blended_weights_sum_to_one(scale, window):
 
 def test_a_network_without_windows_needs_no_extension():
     torch.manual_seed(0)
-    network, image = ResidualCNN().eval(), picture(30, 70)
-    scale = network.head[1].upscale_factor
+    network, image = make_network(ResidualCNNConfig()).eval(), picture(30, 70)
     x = torch.from_numpy(image).permute(2, 0, 1)[None]
     with torch.no_grad():
         expected = network(x)[0].permute(1, 2, 0).clamp(0, 1).numpy()
-    result = restored(network, image, scale=scale, tile=48, overlap=40)
+    result = restored(network, image, tile=48, overlap=40)
     np.testing.assert_allclose(result, expected, atol=1e-5)
-    assert np.array_equal(restored(network, image, scale=scale, tile=0), expected)
+    assert np.array_equal(restored(network, image, tile=0), expected)
 
 
 def test_reading_and_rows_are_bounded_by_tiles():
