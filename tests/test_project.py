@@ -23,7 +23,7 @@ def tracked_texts():
         )
         paths = [ROOT / name for name in names.stdout.splitlines()]
     else:
-        made = {".venv", "_build"}
+        made = {".venv", "_build", "node_modules"}
         paths = [p for p in ROOT.rglob("*") if not made & set(p.parts)]
     return [(p, p.read_text()) for p in paths if p.suffix in TEXT and p.is_file()]
 

@@ -1,0 +1,68 @@
+"""The browser that looks at the built site: Chromium of the system, by Playwright.
+
+    python -m tests.book.browser
+
+says whether the browser's checks can run, for the last lines of `make test`.
+"""
+
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+MISSING = (
+    "The browser's checks did NOT run: there is no Chromium. "
+    "Install it (apt-get install chromium) or name it in CHROMIUM."
+)
+
+
+def chromium():
+    """The path of the system's Chromium, or None."""
+    named = os.environ.get("CHROMIUM")
+    return named or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def launched():
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A server of files that does not print each request."""
+
+    def log_message(self, *args):
+        pass
+
+
+@contextmanager
+def served(folder):
+    """The address under which a folder's files can be reached meanwhile."""
+    handler = partial(Quiet, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+if __name__ == "__main__":
+    print("The browser's checks ran." if chromium() else MISSING)
