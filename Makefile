@@ -13,13 +13,15 @@ run := $(VENV)/bin/python -m
 install := $(run) pip install -q --disable-pip-version-check
 installed := $(VENV)/.installed
 site := _build/html/index.html
+from_npm := node_modules/.package-lock.json
+pdf := _build/swinir-from-scratch.pdf
 sources := $(CHAPTERS) $(wildcard *.md chapters/images/*) \
 	_config.yml _toc.yml references.bib $(wildcard _static/* chapters/*.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test lint unit fuzz notebooks lab chapters front-page bench wheel \
-	lowest constraints clean
+.PHONY: help book test lint unit fuzz notebooks lab pdf chapters front-page \
+	bench wheel lowest constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -28,6 +30,10 @@ book: $(site) ## build the site and say where it is
 	@echo "The book is at file://$(CURDIR)/$(site)"
 
 test: lint book unit notebooks ## run everything: ruff, the site, unit tests, every chapter
+	@$(VENV)/bin/python chapters/browser.py
+
+pdf: $(site) ## print the whole book, by Chromium
+	$(VENV)/bin/python chapters/print.py $(pdf)
 
 lab: $(installed) ## open the chapters in JupyterLab
 	$(run) jupyterlab chapters
@@ -54,6 +60,7 @@ front-page: $(installed) ## write again what pages share: figures, chapters' hea
 	$(VENV)/bin/python chapters/images/here.py
 	$(VENV)/bin/python chapters/heads.py
 	$(VENV)/bin/python chapters/images/before_after.py
+	$(VENV)/bin/python chapters/images/social.py
 	$(VENV)/bin/python chapters/contents.py
 
 bench: $(installed) ## measure the speed on this CPU; OFFICIAL=path/network_swinir.py to compare
@@ -92,7 +99,11 @@ constraints: ## resolve the versions to install anew, for every Python; needs uv
 clean: ## remove the built site
 	rm -rf _build dist
 
-$(site): $(installed) $(sources)
+$(from_npm): $(installed) package-lock.json
+	$(VENV)/bin/npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(site): $(installed) $(from_npm) $(sources)
 	$(VENV)/bin/jupyter-book build . -W -q --keep-going
 	@touch $@
 

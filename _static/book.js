@@ -8,6 +8,10 @@ window.addEventListener("DOMContentLoaded", () => {
   for (const button of document.querySelectorAll(".theme-switch-button")) {
     button.ariaLabel = "Color mode: Light, Dark or System Settings";
   }
+  /* a list in name, whose entries have a role that no list may hold */
+  for (const list of document.querySelectorAll(".citation-list[role=list]")) {
+    list.removeAttribute("role");
+  }
 });
 
 /* Folds open when a page is printed, and are as before afterwards. */

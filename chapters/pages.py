@@ -22,7 +22,12 @@ NOT_FOUND = """\
 <title>No such page - {title}</title>
 <link rel="icon" href="data:,">
 <style>
-:root {{ color-scheme: light dark; }}
+html {{ background: #fff; color: #222; }}
+a {{ color: #0058a0; }}
+@media (prefers-color-scheme: dark) {{
+html {{ background: #121212; color: #ddd; }}
+a {{ color: #8cc8ff; }}
+}}
 body {{ font: 1.1rem/1.6 system-ui, sans-serif; max-width: 34rem; margin: 12vh auto;
 padding: 0 1rem; }}
 </style>

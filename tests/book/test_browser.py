@@ -1,11 +1,15 @@
 """The site as a browser shows it: formulas, folds, phones, print, accessibility."""
 
+import sys
+
 import pytest
 import yaml
 
-from .browser import MISSING, chromium, launched, served
 from .notebooks import ROOT
 from .test_site import toc_pages
+
+sys.path.insert(0, str(ROOT / "chapters"))
+from browser import MISSING, chromium, launched, served
 
 SITE = ROOT / "_build/html"
 PAGES = [*toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text())), "search", "404"]
@@ -39,11 +43,11 @@ GRAYED = """() => [...document.querySelectorAll("article img")]
 CLOSED = """() => [...document.querySelectorAll("details:not([open]) > summary")]
     .map(name => name.textContent.trim())"""
 
-pytestmark = pytest.mark.skipif(not chromium(), reason=MISSING)
+pytestmark = pytest.mark.skipif(not chromium(), reason=f"NOT RUN: {MISSING}")
 
 
-@pytest.fixture(scope="module")
-def browser():
+@pytest.fixture(scope="module", name="browser")
+def browser_fixture():
     with launched() as browser:
         yield browser
 

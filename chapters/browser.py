@@ -1,6 +1,6 @@
 """The browser that looks at the built site: Chromium of the system, by Playwright.
 
-    python -m tests.book.browser
+    python chapters/browser.py
 
 says whether the browser's checks can run, for the last lines of `make test`.
 """
@@ -23,8 +23,8 @@ FLAGS = (
     "--disable-sync",
 )
 MISSING = (
-    "The browser's checks did NOT run: there is no Chromium. "
-    "Install it (apt-get install chromium) or name it in CHROMIUM."
+    "there is no Chromium: install it (apt-get install chromium), or name its path "
+    "in CHROMIUM"
 )
 
 
@@ -65,4 +65,5 @@ def served(folder):
 
 
 if __name__ == "__main__":
-    print("The browser's checks ran." if chromium() else MISSING)
+    ran = "The site was looked at in a browser."
+    print(ran if chromium() else f"The browser's checks did NOT run: {MISSING}.")
