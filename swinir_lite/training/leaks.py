@@ -18,7 +18,7 @@ from torch import Tensor
 from ..image_files import read_image
 
 COARSE, FINE = 64, 256  # longer side of the copies that are compared, in pixels
-SCALES = [0.87**i for i in range(11)]  # of the smaller picture, in the larger one
+SCALES = [0.87**i for i in range(9)]  # of the smaller picture in the larger, to a third
 NEARBY = (0.92, 0.95, 0.98, 1.0, 1.02, 1.05, 1.08)  # what SCALES leave out
 MIDDLE = 0.6  # of a test image's sides, that may be all that a photograph shares
 SUSPECT, ALIKE = 0.6, 0.66  # correlations of coarse copies, and of fine details
