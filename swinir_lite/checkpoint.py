@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from .errors import InputError
+from .released_weights import released_file, released_models
 from .runs import is_run, read_run_config, read_run_state
 from .shipped_weights import shipped_file, shipped_models
 from .swinir import SwinIR, SwinIRConfig
@@ -29,6 +30,14 @@ from .weight_files import check_tensors, read_metadata, read_tensors, shortened
 from .whole_files import whole_file
 
 OFFICIAL = "https://github.com/JingyunLiang/SwinIR/releases"
+FIRST_ATTENTION = "layers.0.residual_group.blocks.0.attn."
+UNSUPPORTED = {  # what tells it -> what it is; other tools read some of these
+    "conv_first.1.weight": "an input that is unshuffled first, as in DiffBIR's cleaner",
+    "conv_up3.weight": "a nearest+conv head of x8",
+    "absolute_pos_embed": "an embedding of absolute positions",
+    FIRST_ATTENTION + "logit_scale": "Swin2SR's attention",
+    "layers.0.residual_group.overlap_attn.qkv.weight": "HAT's overlapping attention",
+}
 MAX_WINDOW_BYTES = 1 << 29  # of the table of pairs of pixels that every layer keeps
 
 
@@ -241,6 +250,19 @@ def fill(
     return Weights(Path(path), model.eval(), state, stated)
 
 
+def check_supported(state: dict[str, torch.Tensor]) -> None:
+    """Raise InputError that says what of a network this one does not have."""
+    for key, what in UNSUPPORTED.items():
+        if key in state:
+            raise InputError(f"{what} ({key}) is not supported")
+    features = state.get("conv_before_upsample.0.weight")
+    if features is not None and len(features) != 64:
+        raise InputError(
+            f"a head of {len(features)} features is not supported "
+            "(conv_before_upsample.0.weight): heads have 64"
+        )
+
+
 def read_run(folder: str | Path) -> Weights:
     """The averaged weights of a training run's folder."""
     fields, state = read_run_config(folder), read_run_state(folder)["ema"]
@@ -259,6 +281,7 @@ def read_file(path: str | Path) -> Weights:
         raise InputError(f"{path} says no configuration; use save_model to write it")
     stored = stored_config(path)
     with naming(path):
+        check_supported(state)
         config = stored or infer_config(state)
     return fill(path, config, state, official=True, stated=stored is not None)
 
@@ -269,6 +292,12 @@ def read_weights(source: str | Path) -> Weights:
         path, variant = shipped_file(str(source)), entry["variant"]
         config, official = make_config(variant, entry["config"]), variant in VARIANTS
         return fill(path, config, read_tensors(path), official, stated=True)
+    if entry := released_models().get(str(source)):
+        if not (path := released_file(str(source))):
+            message = f"{source} is not on this machine: swinir-lite download {source}"
+            raise FileNotFoundError(message)
+        config = RELEASED[entry["variant"]]
+        return fill(path, config, read_tensors(path), official=True, stated=True)
     if is_run(source):
         return read_run(source)
     if not Path(source).is_file():
@@ -307,7 +336,8 @@ def load_model(source: str | Path, img_range: float | None = None) -> nn.Module:
 
     Args:
         source: the name of a model that ships with the package, such as
-            "lightweight_x2", a .pth or .safetensors file, or the folder of a
+            "lightweight_x2", or of a released one that was fetched before, such as
+            "official_classical_x2"; a .pth or .safetensors file; or the folder of a
             training run, of which the averaged weights are taken.  Bare state dicts
             and those under `params`, `params_ema`, `state_dict` or `model`, with or
             without `module.`, are read; nothing in a file is executed.

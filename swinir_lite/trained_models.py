@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from .checkpoint import load_model
+from .released_weights import released_models
 from .runs import is_run, read_run_config
 from .shipped_weights import shipped_models
 
@@ -22,7 +23,7 @@ def load_trained(
             bicubic is taken for super-resolution.
         img_range: as for `load_model`.
     """
-    about = shipped_models().get(str(source), {})
+    about = {**shipped_models(), **released_models()}.get(str(source), {})
     if not about and is_run(source):
         about = read_run_config(source)
     return load_model(source, img_range), about.get("degradation", BICUBIC)

@@ -6,19 +6,20 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from swinir_lite.downloading import ResumingDownload
 from swinir_lite.errors import InputError
 from swinir_lite.training import download as module
 from swinir_lite.training.datasets import read_manifest
-from swinir_lite.training.download import ResumingDownload, download, extract
+from swinir_lite.training.download import download, extract
+
+from ..file_server import serve
 
 
 def png(seed):
@@ -40,42 +41,10 @@ HR = make_zip({f"DIV2K_train_HR/{i:04d}.png": png(i) for i in range(1, 4)})
 LR = make_zip({f"DIV2K_train_LR_bicubic/X2/{i:04d}x2.png": png(i) for i in range(1, 4)})
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves `server.files`; cuts the first `server.cuts` answers half way."""
-
-    def log_message(self, *args):
-        pass
-
-    def do_GET(self):
-        server = self.server
-        content = server.files.get(self.path.lstrip("/"))
-        if content is None:
-            return self.send_error(404)
-        asked = int(self.headers.get("Range", "bytes=0-")[6:].rstrip("-"))
-        start = asked if server.ranges else 0
-        server.starts.append(asked)
-        self.send_response(206 if server.ranges else 200)
-        if server.ranges:
-            span = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            self.send_header("Content-Range", span)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        body = content[start:]
-        if server.cuts:
-            server.cuts -= 1
-            body = body[: len(body) // 2]
-        self.wfile.write(body)
-
-
 @pytest.fixture
 def server():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.files = {"HR.zip": HR, "LR.zip": LR}
-    server.starts, server.cuts, server.ranges = [], 0, True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serve({"HR.zip": HR, "LR.zip": LR}) as server:
+        yield server
 
 
 @pytest.fixture
@@ -105,7 +74,7 @@ def manifest(server, tmp_path):
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("swinir_lite.downloading.time.sleep", lambda seconds: None)
 
 
 def files_in(folder):
@@ -208,7 +177,8 @@ def test_missing_file_stops_at_once(server, manifest, tmp_path):
 
 KILLED = """
 import os, signal, sys
-from swinir_lite.training.download import ResumingDownload, download
+from swinir_lite.downloading import ResumingDownload
+from swinir_lite.training.download import download
 
 ResumingDownload.fetch = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 download("div2k", sys.argv[1], manifest=sys.argv[2])
