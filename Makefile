@@ -80,7 +80,7 @@ wheel: $(installed) ## build the package and try it in an environment of its own
 lowest: ## test the package with the lowest versions that it allows
 	$(PYTHON) -m venv _build/lowest
 	_build/lowest/bin/pip install -q -c constraints/lowest.txt -e ".[book,train]" \
-		hypothesis pytest pytest-xdist
+		hypothesis pillow-heif pytest pytest-xdist
 	OMP_NUM_THREADS=1 _build/lowest/bin/pytest -n 2 tests/measuring tests/restoring \
 		$(filter-out tests/test_project.py,$(wildcard tests/test_*.py))
 

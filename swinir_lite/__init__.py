@@ -9,6 +9,7 @@ from .convolutional_baseline import ResidualCNN
 from .image_restoration import imresize, psnr, rgb_to_y, ssim, to_image, to_tensor
 from .relative_position_attention import WindowAttention, relative_position_index
 from .residual_swin_transformer_block import ResidualSwinTransformerBlock
+from .restoring.in_memory import restore_image
 from .shifted_windows import attention_mask, cyclic_shift
 from .speed.network import fast
 from .speed.routes import attention_backend
@@ -34,6 +35,7 @@ __all__ = [
     "load_model",
     "psnr",
     "relative_position_index",
+    "restore_image",
     "rgb_to_y",
     "save_model",
     "ssim",

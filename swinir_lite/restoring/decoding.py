@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from ..errors import InputError
 from .formats import animation, check_size, is_animated_png, kind_of, late_exif
+from .tiff_tags import read_exif
 
 os.environ.setdefault("VIPS_WARNING", "0")  # its warnings become notes here
 import pyvips
@@ -32,6 +33,7 @@ LOADERS = {
     "GIF": pyvips.Image.gifload,
 }
 MAX_PIXELS = 1e9
+SLACK = 1e-3  # by which float values may lie beyond 0..1
 IN_MEMORY = 2**28  # bytes of pixels; more are decoded to a temporary file
 
 
@@ -118,6 +120,8 @@ def upright(image: pyvips.Image, path: str | Path, kind: str) -> pyvips.Image:
     """Turn an image as EXIF says, or XMP where there is no EXIF; reset the tag."""
     if kind == "PNG" and not image.get_typeof("exif-data") and (e := late_exif(path)):
         image = attach_exif(image, e)
+    if kind == "TIFF" and (block := read_exif(path)):
+        image = attach_exif(image, block)
     turned = image.get_typeof("exif-ifd0-Orientation") or kind == "TIFF"
     if not turned and kind != "AVIF" and (value := xmp_orientation(image)) > 1:
         image = image.copy()
@@ -126,7 +130,9 @@ def upright(image: pyvips.Image, path: str | Path, kind: str) -> pyvips.Image:
         reset = re.sub(rb"(tiff:Orientation(?:=[\"']|>)\s*)[2-8]", rb"\g<1>1", packet)
         image = image.copy()
         image.set_type(pyvips.GValue.blob_type, "xmp-data", reset)
-    return image.autorot()
+    image = image.autorot().copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
+    return image
 
 
 def check_frames(image: pyvips.Image, path: str | Path, kind: str) -> None:
@@ -146,10 +152,17 @@ def load(path: str | Path, kind: str, page: int, max_pixels: float, fail_on: str
     image = LOADERS[kind](os.fsencode(path), **options)
     check_frames(image, path, kind)
     check_size(path, kind, image.height, image.width, max_pixels)
-    if field_of(image, "orientation", 1) > 4 or (kind == "PNG" and late_exif(path)):
-        options["access"] = "random"  # turning reads columns
+    if is_read_twice(image, path, kind):
+        options["access"] = "random"
         image = LOADERS[kind](os.fsencode(path), **options)
     return image
+
+
+def is_read_twice(image: pyvips.Image, path: str | Path, kind: str) -> bool:
+    """Whether pixels are read in another order than the file's, or more than once."""
+    on_side = max(field_of(image, "orientation", 1), xmp_orientation(image)) > 4
+    is_float = image.format in ("float", "double")
+    return on_side or is_float or (kind == "PNG" and late_exif(path) is not None)
 
 
 def to_srgb(image: pyvips.Image, notes: list[str]) -> pyvips.Image:
@@ -170,9 +183,9 @@ def to_integers(image: pyvips.Image, notes: list[str]) -> pyvips.Image:
     """Pixels of 8 or 16 bits; float values in 0..1 become 16 bits."""
     kind = str(image.format)
     if kind in ("float", "double"):
-        image = image.copy_memory() if image.width * image.height < 2**24 else image
-        low, high = image.min(), image.max()
-        if not (low > -1e-3 and high < 1 + 1e-3):
+        inside = (image >= -SLACK) & (image <= 1 + SLACK)  # NaN is not
+        if inside.min() == 0:
+            low, high = image.min(), image.max()
             raise InputError(f"float values from {low:g} to {high:g}, need 0 to 1")
         notes.append("float values are written as 16 bits")
         return (image * 65535).rint().cast("ushort")
@@ -305,3 +318,14 @@ def count_pages(path: str | Path) -> int:
         return field_of(pyvips.Image.tiffload(os.fsencode(path)), "n-pages", 1)
     except pyvips.Error as error:
         raise InputError(f"cannot be decoded: {reason(error)}") from error
+
+
+def is_deep(path: str | Path) -> bool:
+    """Whether a file says that it has more than 8 bits; False where that fails."""
+    try:
+        kind = kind_of(path)
+        if kind == "PNM":
+            return decode_pnm(path, float("inf")).pixels.dtype.itemsize > 1
+        return kind in LOADERS and LOADERS[kind](os.fsencode(path)).format != "uchar"
+    except (pyvips.Error, InputError, OSError):
+        return False

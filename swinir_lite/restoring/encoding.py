@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pyvips
+import tifffile
 
 from ..errors import InputError
 from .decoding import field_of, reason, with_metadata
+from .tiff_tags import write_exif
 
 SUFFIXES = {
     ".png": "png", ".tif": "tiff", ".tiff": "tiff", ".jpg": "jpeg", ".jpeg": "jpeg",
     ".webp": "webp",
 }  # fmt: skip
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
+BIG = 2**31  # bytes of pixels, above which a TIFF is a BigTIFF
+EIGHT_BITS = ("jpeg", "webp")
 LONGEST = {"jpeg": 65500, "webp": 16383}  # side, in pixels
 # Of the input's file, not of what is shown; the result has its own
 OWN = {
@@ -29,7 +33,7 @@ LOSSLESS_WEBP = {
     "lossless": True,
     "effort": 0,
 }  # 20 times as fast as libvips' own effort
-PROFILE = "icc-profile-data"
+PROFILE, EXIF, XMP = "icc-profile-data", "exif-data", "xmp-data"
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,8 @@ class Encoding:
     quality: int | None = None
     strip_metadata: bool = False
 
-    def check(self, picture, scale: int) -> int | None:
-        """The depth, if it cannot be the picture's.
-
-        Raises:
-            InputError: the format cannot hold the result.
-        """
+    def check(self, picture, scale: int) -> None:
+        """Raise InputError if the format cannot hold a picture's result."""
         name, longest = self.format.upper(), LONGEST.get(self.format, 2**31 - 1)
         height, width = picture.height * scale, picture.width * scale
         if max(height, width) > longest:
@@ -55,7 +55,6 @@ class Encoding:
             )
         if self.format == "jpeg" and picture.has_alpha:
             raise InputError("it is transparent, which JPEG cannot be; --format png")
-        return 8 if self.format in ("jpeg", "webp") else None
 
     def options(self) -> dict:
         """The arguments of libvips' saver."""
@@ -78,24 +77,23 @@ def raw_image(path: str, shape, dtype: np.dtype) -> pyvips.Image:
     )  # fmt: skip
 
 
-def encode(raw, shape, dtype, picture, path: Path, encoding: Encoding) -> None:
+def encode(raw, shape, dtype, header, path: Path, encoding: Encoding) -> None:
     """Encode rows from a raw file into a file of the format, by streaming.
 
     Raises:
         OSError: if it cannot be written, as where the disk is full.
     """
-    header = picture.decoded.header
     keep = [PROFILE] if encoding.strip_metadata else header.get_fields()
     wanted = set(keep) - OWN
     image = with_metadata(raw_image(raw, shape, dtype), header, wanted.__contains__)
     if not encoding.strip_metadata:
         image = image.copy(xres=header.xres, yres=header.yres)
-    xmp = bytes(field_of(image, "xmp-data", b""))
+    xmp = bytes(field_of(image, XMP, b""))
     if xmp and encoding.format == "png":
-        image.remove("xmp-data")  # libvips would write it where few look
+        image.remove(XMP)  # libvips would write it where few look
     options = encoding.options()
     if encoding.format == "tiff":
-        options["bigtiff"] = np.prod(shape, dtype=float) * dtype.itemsize > 2**31
+        options["bigtiff"] = np.prod(shape, dtype=float) * dtype.itemsize > BIG
     save = getattr(image, f"{encoding.format}save")
     try:
         save(os.fsencode(path), **options)
@@ -103,6 +101,8 @@ def encode(raw, shape, dtype, picture, path: Path, encoding: Encoding) -> None:
         raise OSError(f"cannot be written: {reason(error)}") from error
     if xmp and encoding.format == "png":
         append_xmp(path, xmp)
+    if encoding.format == "tiff" and image.get_typeof(EXIF):
+        write_exif(path, bytes(image.get(EXIF)))
 
 
 def append_xmp(path: Path, packet: bytes) -> None:
@@ -116,26 +116,38 @@ def append_xmp(path: Path, packet: bytes) -> None:
         file.write(struct.pack(">I", zlib.crc32(chunk)) + end)
 
 
-def encode_pages(pages, path: Path, encoding: Encoding) -> None:
-    """Encode pages, which may differ in size and kind, into one TIFF."""
-    import tifffile
+def page_tags(header: pyvips.Image, encoding: Encoding) -> dict:
+    """A page's profile, resolution and XMP, as tifffile wants them."""
+    tags = {}
+    if profile := field_of(header, PROFILE):
+        tags["iccprofile"] = bytes(profile)
+    if encoding.strip_metadata:
+        return tags
+    tags["resolution"] = (header.xres * 10, header.yres * 10)
+    tags["resolutionunit"] = "CENTIMETER"
+    if packet := field_of(header, XMP):
+        tags["extratags"] = [(700, "B", len(packet), bytes(packet), True)]
+    return tags
 
-    total = sum(
-        np.prod(shape, dtype=float) * dtype.itemsize for _, shape, dtype, _ in pages
-    )
-    with tifffile.TiffWriter(path, bigtiff=total > 2**31) as file:
-        for raw, shape, dtype, picture in pages:
-            header = picture.decoded.header
-            extra = {}
-            if profile := field_of(header, PROFILE):
-                extra["iccprofile"] = bytes(profile)
-            if not encoding.strip_metadata:
-                extra["resolution"] = (header.xres * 10, header.yres * 10)
-                extra["resolutionunit"] = "CENTIMETER"
-            if shape[2] in (2, 4):
-                extra["extrasamples"] = ["UNASSALPHA"]
+
+def encode_pages(pages, path: Path, encoding: Encoding) -> None:
+    """Encode pages, which may differ in size and kind, into one TIFF.
+
+    Args:
+        pages: the arguments `raw, shape, dtype, header` of `encode` for each.
+    """
+    total = sum(Path(raw).stat().st_size for raw, *_ in pages)
+    with tifffile.TiffWriter(path, bigtiff=total > BIG) as file:
+        for raw, shape, dtype, header in pages:
+            rows, bands = np.memmap(raw, dtype, "r", shape=shape), shape[2]
             file.write(
-                np.memmap(raw, dtype, "r", shape=shape), metadata=None,
-                photometric="rgb" if shape[2] > 2 else "minisblack",
-                planarconfig="contig", compression="zlib", predictor=True, **extra,
+                rows if bands > 1 else rows[..., 0],
+                photometric="rgb" if bands > 2 else "minisblack",
+                planarconfig="contig" if bands > 1 else None,
+                extrasamples=["UNASSALPHA"] if bands in (2, 4) else None,
+                compression="zlib", predictor=True, metadata=None, software=False,
+                **page_tags(header, encoding),
             )  # fmt: skip
+    first = pages[0][3]
+    if not encoding.strip_metadata and first.get_typeof(EXIF):
+        write_exif(path, bytes(first.get(EXIF)))

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyvips
 
 from ..errors import InputError
 from ..image_restoration import imresize
 from ..whole_files import whole_file
-from .decoding import MAX_PIXELS, Decoded, decode
-from .encoding import Encoding, encode, encode_pages
+from .decoding import MAX_PIXELS, PixelsOnDisk, decode
+from .encoding import EIGHT_BITS, Encoding, encode, encode_pages
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 SPREAD = (1, 2, 4, 8, 16)  # reaches, in pixels, at which visible colours are looked for
@@ -62,25 +63,39 @@ def fill_hidden(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 class Picture:
-    """A decoded picture, upright.
+    """A picture, upright, as a network sees it.
 
     Attributes:
         height, width: in pixels.
         channels: that the network sees, 1 or 3.
         colours: that the picture has, 1 or 3.
         has_alpha: whether it has transparency besides.
-        depth: 8 or 16 bits.
+        dtype: of its pixels: uint8, uint16 or float.
         notes: lines that say what was converted.
+        header: a libvips image with the metadata of its file, if it has one.
+
+    Args:
+        pixels: (H, W, bands), indexed as an array; alpha is last.
+        channels: that the network sees; the picture's own unless told.
+        white: the value of white; the largest of integers, 1 for floats unless told.
     """
 
-    def __init__(self, decoded: Decoded, channels: int | None = None):
-        self.decoded = decoded
-        self.height, self.width, bands = decoded.pixels.shape
+    def __init__(
+        self,
+        pixels: np.ndarray | PixelsOnDisk,
+        channels: int | None = None,
+        white: float | None = None,
+        notes: list[str] | None = None,
+        header: pyvips.Image | None = None,
+    ):
+        self.pixels, self.header = pixels, header
+        self.height, self.width, bands = pixels.shape
         self.has_alpha = bands in (2, 4)
         self.colours = bands - self.has_alpha
         self.channels = channels or self.colours
-        self.depth = 8 * decoded.pixels.dtype.itemsize
-        self.notes = decoded.notes
+        self.dtype = pixels.dtype.newbyteorder("=")
+        self.white = white or white_of(self.dtype)
+        self.notes = list(notes or ())
         if self.channels < self.colours:
             self.notes.append(
                 "the model is for gray pictures: luma was restored, colour is as it was"
@@ -88,8 +103,8 @@ class Picture:
 
     def bands(self, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Colours and alpha of a rectangle, float32 (h, w, bands) in [0, 1]."""
-        pixels = self.decoded.pixels[top : top + height, left : left + width]
-        return pixels.astype(np.float32) / np.float32(self.decoded.peak)
+        pixels = self.pixels[top : top + height, left : left + width]
+        return pixels.astype(np.float32) / np.float32(self.white)
 
     def read_colours(self, top: int, left: int, height: int, width: int) -> np.ndarray:
         """The picture's colours in a rectangle, hidden ones filled: (h, w, 1 or 3)."""
@@ -114,6 +129,11 @@ class Picture:
         if not self.has_alpha:
             return np.ones((height, width, 1), np.float32)
         return self.bands(top, left, height, width)[..., -1:]
+
+
+def white_of(dtype: np.dtype) -> int:
+    """The value of white: the largest of integers, 1 for floats."""
+    return np.iinfo(dtype).max if dtype.kind == "u" else 1
 
 
 def to_luma(colours: np.ndarray) -> np.ndarray:
@@ -163,7 +183,9 @@ def open_picture(
         InputError: in one line: no picture, damaged, an animation, too large.
         OSError: if the file cannot be read.
     """
-    return Picture(decode(path, page, max_pixels), channels)
+    decoded = decode(path, page, max_pixels)
+    about = decoded.peak, decoded.notes, decoded.header
+    return Picture(decoded.pixels, channels, *about)
 
 
 class Result:
@@ -174,15 +196,16 @@ class Result:
 
     Attributes:
         shape: (H, W, bands).
-        dtype: uint8 or uint16.
+        dtype: of its pixels; the picture's unless told.
         takes: float32, or the same as `dtype` where rows may be rounded already.
         top: how many rows are done.
     """
 
-    def __init__(self, picture: Picture, scale: int, depth: int | None = None):
+    def __init__(self, picture: Picture, scale: int, dtype: np.dtype | None = None):
         self.picture, self.scale, self.top = picture, scale, 0
-        self.dtype = np.dtype(f"u{(depth or picture.depth) // 8}")
-        self.takes = self.dtype if picture.channels == picture.colours else np.float32
+        self.dtype = dtype or picture.dtype
+        whole = picture.channels == picture.colours and self.dtype.kind == "u"
+        self.takes = self.dtype if whole else np.float32
         bands = picture.colours + picture.has_alpha
         self.shape = picture.height * scale, picture.width * scale, bands
 
@@ -192,11 +215,13 @@ class Result:
         return enlarged_rows(read, size, self.scale, self.top, count)
 
     def rounded(self, rows: np.ndarray) -> np.ndarray:
-        """Rows in [0, 1] as integers; those that are integers stay."""
+        """Rows in [0, 1] in the result's type; those that have it stay."""
         if rows.dtype == self.dtype:
-            return rows
-        white = np.float32(np.iinfo(self.dtype).max)
-        return np.rint(np.clip(rows, 0, 1) * white).astype(self.dtype)
+            return rows.clip(0, 1) if self.dtype.kind == "f" else rows
+        rows = rows.clip(0, 1)
+        if self.dtype.kind == "u":
+            rows = np.rint(rows * np.float32(white_of(self.dtype)))
+        return rows.astype(self.dtype)
 
     def finish(self, rows: np.ndarray) -> np.ndarray:
         """The next rows of the result, from those of the network.
@@ -226,7 +251,7 @@ class PictureWriter:
     leaves nothing if the block raises.
 
     Args:
-        picture: what the rows are restored from; gives depth, alpha and metadata. A
+        picture: what the rows are restored from; gives type, alpha and metadata. A
             TIFF may have more pages, each begun by `next_page`.
         path: of the result; its folder is made if need be.
         scale: by which the network enlarges.
@@ -248,8 +273,8 @@ class PictureWriter:
 
     def begin(self, picture: Picture) -> None:
         """Expect the rows of a picture."""
-        depth = self.encoding.check(picture, self.scale)
-        self.result = Result(picture, self.scale, depth)
+        self.encoding.check(picture, self.scale)
+        self.result = self.result_of(picture)
 
     def next_page(self, picture: Picture) -> None:
         """Begin another page; the rows that follow are its."""
@@ -259,7 +284,12 @@ class PictureWriter:
 
     def takes(self, picture: Picture) -> type:
         """In which type a picture's rows are wanted."""
-        return Result(picture, self.scale, self.encoding.check(picture, 1)).takes
+        return self.result_of(picture).takes
+
+    def result_of(self, picture: Picture) -> Result:
+        """What becomes of a picture's rows."""
+        shallow = self.encoding.format in EIGHT_BITS
+        return Result(picture, self.scale, np.dtype(np.uint8) if shallow else None)
 
     def write(self, rows: np.ndarray) -> None:
         """Take the next rows, (n, width * scale, channels); see `Result.finish`."""
@@ -275,7 +305,9 @@ class PictureWriter:
 
     def close(self) -> None:
         """Encode what was written and give the file its name."""
-        pages = [(name, r.shape, r.dtype, r.picture) for name, r in self.finished]
+        pages = [
+            (name, r.shape, r.dtype, r.picture.header) for name, r in self.finished
+        ]
         with whole_file(self.path) as partial:
             if len(pages) == 1:
                 encode(*pages[0], partial, self.encoding)

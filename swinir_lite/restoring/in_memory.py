@@ -1,0 +1,143 @@
+"""Restore a picture that is in memory: Pillow's or an array (chapter 14)."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from ..checkpoint import load_model
+from ..errors import InputError
+from ..shipped_weights import shipped_models
+from ..speed.network import fastest
+from .pictures import Picture, Result
+from .tiles import restore_rows
+
+Kind = TypeVar("Kind", Image.Image, np.ndarray)
+MODES = ("L", "LA", "RGB", "RGBA", "I;16")
+
+
+@lru_cache(maxsize=1)
+def shipped_network(
+    name: str, device: torch.device | str | None, dtype: torch.dtype | None
+) -> nn.Module:
+    """A shipped model's network, kept for the next picture."""
+    return fastest(load_model(name), device, dtype)
+
+
+def load_network(
+    model: str | Path | nn.Module,
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
+) -> nn.Module:
+    """What restores pictures, from a model or whatever `load_model` reads."""
+    if isinstance(model, nn.Module):
+        return fastest(model, device, dtype)
+    if str(model) in shipped_models():
+        return shipped_network(str(model), device, dtype)
+    return fastest(load_model(model), device, dtype)
+
+
+def checked_array(picture: np.ndarray) -> np.ndarray:
+    """(H, W, bands) of uint8 or uint16, from what a caller gave; InputError."""
+    array = picture[..., None] if picture.ndim == 2 else picture
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or 0 in array.shape:
+        raise InputError(
+            "a picture has shape (H, W) or (H, W, C), C from 1 (gray) to 4 (RGBA), "
+            f"got {picture.shape}"
+        )
+    if np.issubdtype(array.dtype, np.floating):
+        if not (array.min() >= 0 and array.max() <= 1):  # NaN is neither
+            low, high = array.min(), array.max()
+            raise InputError(f"a float picture lies in 0..1, got {low:g} to {high:g}")
+    elif array.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"need uint8, uint16 or float, got {array.dtype}")
+    return array
+
+
+def restore_array(
+    array: np.ndarray, network: nn.Module, note: Callable[[str], None], **how
+) -> np.ndarray:
+    """Restore (H, W, bands); the result has the same type."""
+    config = network.config
+    picture = Picture(array, config.in_channels)
+    result = Result(picture, config.scale)
+    rows = restore_rows(
+        network, picture.read, picture.height, picture.width, scale=config.scale,
+        channels=picture.channels, window=config.window_size, note=note,
+        dtype=result.takes, **how,
+    )  # fmt: skip
+    return np.concatenate([result.finish(part) for part in rows])
+
+
+def restore_image(
+    picture: Kind,
+    model: str | Path | nn.Module = "lightweight_x2",
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
+    self_ensemble: bool = False,
+    strength: float = 1.0,
+    note: Callable[[str], None] = lambda line: None,
+) -> Kind:
+    """Restore a picture; gray, RGB, with or without alpha, comes back as the same.
+
+    Gray is gray again whatever the model, and alpha is enlarged on its own. Where the
+    model is for gray pictures, a coloured one keeps its colours.
+
+    Args:
+        picture: of Pillow, mode L, LA, RGB, RGBA or I;16; or an array, uint8, uint16
+            or float in 0..1, of shape (H, W) or (H, W, C) with C from 1 to 4.
+        model: the name of a shipped model, a file or folder that `load_model` reads,
+            or a model.
+        device: by default a GPU if there is one.
+        dtype: type of matrix products; by default bfloat16 on GPUs that have it for
+            pictures of 8 bits, else float32.
+        tile: longest side of a tile in pixels, 0 for the whole picture at once; by
+            default what memory allows.
+        overlap: pixels that neighbouring tiles share at least.
+        self_ensemble: the mean over eight flips and turns.
+        strength: 0 to 1; below 1 mixes with the plain enlargement.
+        note: told in a line what a user should know: that memory ran out, say.
+
+    Returns:
+        The picture restored, of the same kind and type, H * scale by W * scale.
+
+    Raises:
+        InputError: for a picture or an option that cannot be.
+    """
+    how = {
+        "tile": tile, "overlap": overlap, "self_ensemble": self_ensemble,
+        "strength": strength, "note": note,
+    }  # fmt: skip
+    if isinstance(picture, Image.Image):
+        if picture.mode not in MODES:
+            raise InputError(
+                f"mode {picture.mode}, need {', '.join(MODES)}; convert it first, as "
+                "by picture.convert('RGB')"
+            )
+        array = np.array(picture)
+    elif isinstance(picture, np.ndarray):
+        array = picture
+    else:
+        raise InputError(
+            f"need a Pillow image or an array, got {type(picture).__name__}"
+        )
+    checked = checked_array(array)
+    if dtype is None and checked.dtype != np.uint8:
+        dtype = torch.float32  # bfloat16 has no more than 8 bits
+    network = load_network(model, device, dtype)
+    restored = restore_array(checked, network, **how)
+    if array.ndim == 2:
+        restored = restored[..., 0]
+    if not isinstance(picture, Image.Image):
+        return restored
+    image = Image.fromarray(restored)
+    image.info = dict(picture.info)
+    return image

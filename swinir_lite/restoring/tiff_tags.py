@@ -1,0 +1,99 @@
+"""EXIF in TIFF files, where it is tags like any other (chapter 14).
+
+libvips and tifffile write neither the camera's tags nor the folders of EXIF and GPS.
+"""
+
+import struct
+from pathlib import Path
+
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+# ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Copyright
+TEXTS = (270, 271, 272, 305, 306, 315, 316, 33432)
+EXIF_FOLDER, GPS_FOLDER = 0x8769, 0x8825
+ASCII, LONG = 2, 4
+UNREADABLE = (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
+
+
+def read_exif(path: str | Path) -> bytes | None:
+    """The EXIF of a TIFF's first page as a block, such as other formats hold."""
+    exif, kept = Image.Exif(), Image.Exif()
+    try:
+        with open(path, "rb") as file:
+            exif.load_from_fp(file)
+            for tag in TEXTS:
+                if isinstance(value := exif.get(tag), str):
+                    kept[tag] = value
+            for folder in (EXIF_FOLDER, GPS_FOLDER):
+                kept.get_ifd(folder).update(exif.get_ifd(folder))
+        with_folders = any(kept.get_ifd(f) for f in (EXIF_FOLDER, GPS_FOLDER))
+        return kept.tobytes() if with_folders or len(kept) else None
+    except UNREADABLE:  # EXIF that cannot be read says nothing
+        return None
+
+
+def folder_bytes(values: dict, endian: str, offset: int) -> bytes:
+    """A folder of tags as it stands at an offset of a file."""
+    head = b"II*\0\0\0\0\0" if endian == "<" else b"MM\0*\0\0\0\0"
+    folder = ImageFileDirectory_v2(head)
+    for tag, value in values.items():
+        folder[tag] = value
+    return folder.tobytes(offset)
+
+
+def append(file, content: bytes) -> int:
+    """Write at the end of a file, at an even offset, which is returned."""
+    end = file.seek(0, 2)
+    if end % 2:
+        end += file.write(b"\0")
+    file.write(content)
+    return end
+
+
+def write_exif(path: str | Path, block: bytes) -> bool:
+    """Put an EXIF block into a TIFF's first page; returns whether that could be done.
+
+    The page's tags are written anew at the end of the file, so pixels stay in place.
+    A BigTIFF is left as it is.
+    """
+    exif = Image.Exif()
+    try:
+        exif.load(block)
+        folders = {f: dict(exif.get_ifd(f)) for f in (EXIF_FOLDER, GPS_FOLDER)}
+    except UNREADABLE:
+        return False
+    texts = {t: exif[t] for t in TEXTS if isinstance(exif.get(t), str)}
+    with open(path, "rb+") as file:
+        endian = "<" if file.read(2) == b"II" else ">"
+        version, first = struct.unpack(endian + "HI", file.read(6))
+        if version != 42:
+            return False
+        file.seek(first)
+        count = struct.unpack(endian + "H", file.read(2))[0]
+        entries = {}
+        for _ in range(count):
+            entry = file.read(12)
+            entries[struct.unpack(endian + "H", entry[:2])[0]] = entry
+        following = file.read(4)
+        for tag, text in texts.items():
+            value = text.encode("ascii", "replace") + b"\0"
+            place = append(file, value) if len(value) > 4 else None
+            end = (
+                value.ljust(4, b"\0")
+                if place is None
+                else struct.pack(endian + "I", place)
+            )
+            head = struct.pack(endian + "HHI", tag, ASCII, len(value))
+            entries.setdefault(tag, head + end)
+        for tag, values in folders.items():
+            if values:
+                place = append(file, b"")
+                append(file, folder_bytes(values, endian, place))
+                entries[tag] = struct.pack(endian + "HHII", tag, LONG, 1, place)
+        table = b"".join(entries[tag] for tag in sorted(entries))
+        head = struct.pack(endian + "H", len(entries))
+        place = append(file, head + table + following)
+        file.seek(4)
+        file.write(struct.pack(endian + "I", place))
+    return True

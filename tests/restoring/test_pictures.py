@@ -1,0 +1,607 @@
+"""Pictures as people have them: each is restored and its result read back.
+
+`--strength 0` is the plain enlargement, so what a file is to hold is known: chapter
+1's `imresize` of the pixels that were put in.
+"""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+import pyvips
+import tifffile
+import torch
+from PIL import Image, ImageOps
+
+from swinir_lite import imresize, load_model, to_image
+from swinir_lite.measuring.evaluation import restore as reading_path
+from swinir_lite.restoring import decoding
+from swinir_lite.restoring.pictures import REACH, open_picture
+
+from .making import (
+    ADOBE,
+    P3,
+    exif,
+    icc_profile,
+    itxt,
+    png,
+    png_chunk,
+    ppm,
+    read_png,
+    saved,
+    xmp,
+)  # fmt: skip
+
+PLAIN = ("--strength", "0")
+KINDS = ("png", "jpeg", "tiff", "webp")
+
+
+def enlarged(array, scale=2):
+    """The plain enlargement, rounded, of an array of integers."""
+    white = np.iinfo(array.dtype).max
+    larger = imresize(array.astype(np.float64), scale)
+    return np.rint(larger.clip(0, white)).astype(int)
+
+
+def close(result, expected, levels=1):
+    """Whether no pixel differs by more than some levels."""
+    result = np.asarray(result).astype(int)
+    assert result.shape == expected.shape
+    return np.abs(result - expected).max() <= levels
+
+
+@pytest.fixture
+def restored(tmp_path, restore):
+    """restored(content, ending, *options): the result's path, and what was said."""
+
+    def run(content, ending, *options, to="png", **model):
+        source, target = tmp_path / f"given.{ending}", tmp_path / f"result.{to}"
+        source.write_bytes(content)
+        how = "-o", target, "--overwrite", *options
+        status, _, err = restore(source, *how, **model)
+        assert status == 0, err
+        return target, err
+
+    return run
+
+
+@pytest.fixture
+def refused_picture(tmp_path, restore):
+    """refused_picture(content, ending, *options): the one line that says why."""
+
+    def run(content, ending, *options):
+        source = tmp_path / f"given.{ending}"
+        source.write_bytes(content)
+        status, _, err = restore(source, "-o", tmp_path / "out", *options)
+        assert status == 2
+        (line,) = err.splitlines()
+        assert line.startswith(f"error: {source}: ")
+        return line
+
+    return run
+
+
+# Profiles and metadata
+
+
+@pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("primaries", [P3, ADOBE])
+def test_a_profile_is_carried_over(photo, restored, kind, primaries, to):
+    profile = icc_profile(primaries)
+    flat = Image.new("RGB", (12, 8), (230, 60, 60))
+    options = {"lossless": True} if kind == "webp" else {}
+    content = saved(flat, kind, icc_profile=profile, **options)
+    path, err = restored(content, kind, *PLAIN, to=to)
+    with Image.open(path) as image:
+        assert image.info["icc_profile"] == profile
+        assert close(image, np.full((16, 24, 3), (230, 60, 60)), 2)
+    assert err == ""
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff"])
+def test_a_gray_profile_is_carried_over(restored, kind):
+    content = saved(Image.new("L", (9, 7), 90), kind, icc_profile=icc_profile())
+    path, _ = restored(content, kind, *PLAIN)
+    with Image.open(path) as image:
+        assert image.info["icc_profile"] == icc_profile()
+        assert image.mode == "L"
+
+
+def turned(array, orientation):
+    """The stored pixels of a picture that is to be shown like the array."""
+    back = {6: 8, 8: 6}.get(orientation, orientation)
+    image = Image.fromarray(array)
+    image.getexif()[0x0112] = back
+    return ImageOps.exif_transpose(image)
+
+
+EXACT = {"quality": 100, "subsampling": 0}
+ORIENTED = {
+    "jpeg": lambda image, tag: saved(image, "jpeg", exif=exif(tag), **EXACT),
+    "png": lambda image, tag: saved(image, "png", exif=exif(tag)),
+    "png_behind_pixels": lambda image, tag: png(
+        np.array(image), behind=png_chunk(b"eXIf", exif(tag).tobytes()[6:])
+    ),
+    "png_xmp": lambda image, tag: png(np.array(image), before=itxt(xmp(tag))),
+    "webp": lambda image, tag: saved(image, "webp", exif=exif(tag), lossless=True),
+    "jpeg_xmp": lambda image, tag: saved(image, "jpeg", xmp=xmp(tag), **EXACT),
+    "webp_xmp": lambda image, tag: saved(image, "webp", xmp=xmp(tag), lossless=True),
+    "tiff": lambda image, tag: saved(image, "tiff", tiffinfo={274: tag}),
+    "tiff_deflate": lambda image, tag: saved(
+        image, "tiff", tiffinfo={274: tag}, compression="tiff_adobe_deflate"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ORIENTED)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_come_out_upright(photo, restored, kind, orientation):
+    shown = photo(10, 14)
+    content = ORIENTED[kind](turned(shown, orientation), orientation)
+    path, _ = restored(content, kind.split("_")[0], *PLAIN)
+    assert close(read_png(path), enlarged(shown), 12 if "jpeg" in kind else 1)
+    with Image.open(path) as image:
+        image.load()
+        assert image.getexif().get(0x0112, 1) == 1  # Pillow reads it off XMP too
+
+
+@pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_date_camera_position_and_resolution_are_kept(photo, restored, kind, to):
+    image = Image.fromarray(photo(8, 8))
+    content = saved(image, kind, exif=exif(), dpi=(300, 300), xmp=xmp())
+    if kind == "png":  # Pillow writes no XMP there before version 11.2
+        chunk = png_chunk(b"eXIf", exif().tobytes()[6:])
+        density = png_chunk(b"pHYs", b"\0\0\x2e\x23\0\0\x2e\x23\x01")
+        content = png(photo(8, 8), before=chunk + density + itxt(xmp()))
+    path, _ = restored(content, kind, to=to)
+    with Image.open(path) as image:
+        image.load()
+        tags = image.getexif()
+        assert (tags[0x010F], tags[0x0110]) == ("Maker", "Camera")
+        assert tags[0x0132] == "2024:05:06 07:08:09"
+        assert tags.get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09"
+        assert tags.get_ifd(0x8825)[1] == "N"
+        assert tags.get_ifd(0x8825)[2] == (48.0, 51.0, 29.5)
+        if kind != "webp" and to != "webp":
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    assert b'dc:format="mine"' in path.read_bytes()
+
+
+def test_metadata_of_a_tiff_is_kept(photo, restored, tmp_path):
+    content = saved(Image.fromarray(photo(8, 8)), "jpeg", exif=exif(), dpi=(300, 300))
+    first, _ = restored(content, "jpg", to="tif")
+    path, _ = restored(first.read_bytes(), "tif", to="png")
+    with Image.open(path) as image:
+        tags = image.getexif()
+        assert tags[0x0110] == "Camera"
+        assert tags.get_ifd(0x8825)[2] == (48.0, 51.0, 29.5)
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+@pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
+def test_metadata_is_dropped_when_asked(photo, restored, to):
+    profile = icc_profile(P3)
+    content = saved(
+        Image.fromarray(photo(8, 8)), "jpeg", exif=exif(), dpi=(300, 300), xmp=xmp(),
+        icc_profile=profile,
+    )  # fmt: skip
+    path, _ = restored(content, "jpg", "--strip-metadata", to=to)
+    written = path.read_bytes()
+    for text in (b"Camera", b"2024:05:06", b"dc:format"):
+        assert text not in written
+    with Image.open(path) as image:
+        assert image.info["icc_profile"] == profile
+        assert image.getexif().get_ifd(0x8825) == {}
+
+
+# Alpha
+
+down, across = np.mgrid[:12, :16]
+ALPHA = np.where((down - 6) ** 2 + (across - 8) ** 2 < 25, 255, 0).astype(np.uint8)
+
+
+def with_hidden(colours, hidden):
+    """Colours with another where alpha is 0, and the alpha."""
+    colours = np.where(ALPHA[..., None] > 0, colours, np.uint8(hidden))
+    return np.dstack([colours, ALPHA])
+
+
+@pytest.mark.parametrize(("mode", "bands"), [("RGBA", [0, 1, 2, 3]), ("LA", [0, 3])])
+@pytest.mark.parametrize("to", ["png", "tif", "webp"])
+def test_alpha_is_enlarged_on_its_own(photo, restored, mode, bands, to):
+    array = with_hidden(photo(12, 16), 77)[..., bands]
+    path, _ = restored(png(array), "png", to=to)
+    with Image.open(path) as image:
+        if to != "webp":  # it knows no gray
+            assert image.mode == mode
+        assert close(np.array(image)[..., -1], enlarged(ALPHA))
+
+
+@pytest.mark.parametrize("bands", [[0, 1, 2, 3], [0, 3]])
+def test_hidden_colours_do_not_bleed(photo, restored, bands):
+    results = []
+    for hidden in ((255, 0, 255), (0, 255, 0), (13, 13, 13)):
+        array = with_hidden(photo(12, 16), hidden)[..., bands]
+        path, _ = restored(png(array), "png")
+        results.append(read_png(path))
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
+
+
+def test_hidden_colours_do_not_bleed_from_afar(photo, tmp_path):
+    array = photo(120, 90)
+    alpha = np.zeros((120, 90, 1), np.uint8)
+    alpha[3:6, 4:9] = 255
+    (tmp_path / "a.png").write_bytes(png(np.dstack([array, alpha])))
+    picture = open_picture(tmp_path / "a.png")
+    whole = picture.read(0, 0, 120, 90)
+    assert np.isfinite(whole).all()
+    hidden = whole[5 + REACH + 16 :, 8 + REACH + 16 :]
+    assert (hidden == 0).all()
+    for top, left in ((0, 0), (2, 30), (17, 5)):  # the same by parts
+        part = picture.read(top, left, 31, 23)
+        np.testing.assert_array_equal(part, whole[top : top + 31, left : left + 23])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_transparent_colour_becomes_alpha(photo, restored, mode):
+    array = photo(12, 16)
+    array[:4, :4] = 5
+    image = Image.fromarray(array).convert(mode)
+    key = (5, 5, 5) if mode == "RGB" else 5
+    path, _ = restored(saved(image, "png", transparency=key), "png")
+    with Image.open(path) as result:
+        assert result.mode == {"RGB": "RGBA", "L": "LA"}[mode]
+        alpha = np.array(result)[..., -1]
+    assert alpha[0, 0] == 0
+    assert alpha[-1, -1] == 255
+
+
+def test_a_palette_with_transparency(photo, restored):
+    array = photo(12, 16)
+    array[:4, :4] = 0
+    image = Image.fromarray(array).quantize(16)
+    key = image.getpixel((0, 0))
+    path, err = restored(saved(image, "png", transparency=key), "png")
+    assert "palette was converted to RGBA" in err
+    with Image.open(path) as result:
+        assert result.mode == "RGBA"
+        assert np.array(result)[0, 0, 3] == 0
+
+
+def test_jpeg_cannot_be_transparent(photo, tmp_path, restore):
+    (tmp_path / "a.png").write_bytes(png(with_hidden(photo(12, 16), 0)))
+    status, _, err = restore(tmp_path / "a.png", "-o", tmp_path / "a.jpg")
+    assert status == 2
+    assert "transparent, which JPEG cannot be" in err
+    assert not (tmp_path / "a.jpg").exists()
+
+
+# Gray and colour
+
+
+@pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "webp"])
+def test_a_gray_picture_stays_gray(photo, restored, kind, to):
+    gray = Image.fromarray(photo(12, 16)).convert("L")
+    path, _ = restored(saved(gray, kind), kind, to=to)
+    with Image.open(path) as image:
+        if kind != "webp" and to != "webp":
+            assert image.mode == "L"
+        colours = np.array(image.convert("RGB")).astype(int)
+    if kind != "webp":
+        assert (colours == colours[..., :1]).all()
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_gray_model_restores_luma_and_leaves_colour(
+    photo, restored, small_models, scale
+):
+    array = photo(12, 16)
+    path, err = restored(png(array), "png", scale=scale, channels=1)
+    assert "luma was restored, colour is as it was" in err
+    picture = open_picture(path.with_name("given.png"), channels=1)
+    lq = picture.read(0, 0, 12, 16).transpose(2, 0, 1)[None]
+    model = load_model(small_models[scale, 1])
+    luma = reading_path(model, torch.from_numpy(lq), scale, 4)[0, 0].numpy()
+    plain = imresize(array / 255.0, scale) if scale > 1 else array / 255.0
+    weights = np.array([0.299, 0.587, 0.114])
+    expected = plain + (luma.clip(0, 1) - plain @ weights)[..., None]
+    result = read_png(path)
+    assert close(result, np.rint(expected.clip(0, 1) * 255).astype(int))
+    assert len(np.unique(result[..., 0].astype(int) - result[..., 1])) > 10
+
+
+def test_a_gray_picture_through_a_gray_model(photo, restored):
+    gray = photo(12, 16)[..., 0]
+    path, err = restored(png(gray), "png", scale=1, channels=1)
+    assert err == ""
+    assert read_png(path).shape == (12, 16, 1)
+
+
+# More than 8 bits
+
+RAMP = np.linspace(0, 65535, 40 * 48).reshape(40, 48).round().astype(np.uint16)
+DEEP = np.dstack([RAMP, RAMP[::-1], RAMP[:, ::-1], 65535 - RAMP // 2])
+
+
+def tiff16(array, planar):
+    """A TIFF of uint16 (H, W, 3), its colours side by side or in planes."""
+    file = io.BytesIO()
+    options = {"photometric": "rgb", "planarconfig": "contig"}
+    if planar:
+        array = np.ascontiguousarray(np.moveaxis(array, 2, 0))
+        options["planarconfig"] = "separate"
+    tifffile.imwrite(file, array, **options)
+    return file.getvalue()
+
+
+DEEP_FILES = {
+    "gray.png": (png(RAMP), RAMP),
+    "ga.png": (png(DEEP[..., [0, 3]]), DEEP[..., [0, 3]]),
+    "rgb.png": (png(DEEP[..., :3]), DEEP[..., :3]),
+    "rgba.png": (png(DEEP), DEEP),
+    "chunky.tif": (tiff16(DEEP[..., :3], False), DEEP[..., :3]),
+    "planar.tif": (tiff16(DEEP[..., :3], True), DEEP[..., :3]),
+    "rgb.ppm": (ppm(DEEP[..., :3], 65535), DEEP[..., :3]),
+    "gray.pgm": (ppm(RAMP, 65535), RAMP),
+}
+
+
+@pytest.mark.parametrize("to", ["png", "tif"])
+@pytest.mark.parametrize("name", DEEP_FILES)
+def test_16_bits_go_in_and_come_out(restored, name, to):
+    content, array = DEEP_FILES[name]
+    path, err = restored(content, name.split(".")[1], *PLAIN, to=to)
+    assert err == ""
+    result = read_png(path) if to == "png" else tifffile.imread(path)
+    assert result.dtype == np.uint16
+    expected = np.atleast_3d(enlarged(array))
+    assert close(np.atleast_3d(result), expected, 2)
+    path, _ = restored(content, name.split(".")[1], to="png")
+    assert len(np.unique(read_png(path)[..., 0])) > 256
+
+
+def test_a_ppm_between_8_and_16_bits(restored):
+    array = (DEEP[..., :3] >> 6).astype(np.uint16)  # 10 bits
+    path, _ = restored(ppm(array, 1023), "ppm", *PLAIN)
+    expected = imresize(array / 1023, 2).clip(0, 1) * 65535
+    assert close(read_png(path), np.rint(expected).astype(int), 2)
+
+
+def test_a_float_tiff_is_written_as_16_bits(restored, tmp_path):
+    given = tmp_path / "float.tif"
+    tifffile.imwrite(
+        given, (DEEP[..., :3] / 65535).astype(np.float32), photometric="rgb"
+    )
+    path, err = restored(given.read_bytes(), "tif", *PLAIN, to="tif")
+    assert "float values are written as 16 bits" in err
+    result = tifffile.imread(path)
+    assert result.dtype == np.uint16
+    assert close(result, enlarged(DEEP[..., :3]), 2)
+
+
+@pytest.mark.parametrize("value", [255.0, -3.0, np.nan, np.inf])
+def test_a_float_tiff_beyond_0_to_1_is_refused(refused_picture, tmp_path, value):
+    array = np.full((6, 7, 3), 0.5, np.float32)
+    array[2, 3, 1] = value
+    tifffile.imwrite(tmp_path / "float.tif", array, photometric="rgb")
+    line = refused_picture((tmp_path / "float.tif").read_bytes(), "tif")
+    assert "need 0 to 1" in line
+
+
+@pytest.mark.parametrize("to", ["jpg", "webp"])
+def test_16_bits_that_a_format_lacks_are_said(restored, to):
+    path, err = restored(png(DEEP[..., :3]), "png", to=to)
+    assert "16 bits were cut to the 8" in err
+    with Image.open(path) as image:
+        assert image.size == (96, 80)
+
+
+# Palettes, one bit, CMYK, other formats
+
+
+def test_a_palette_is_converted_and_said(photo, restored):
+    image = Image.fromarray(photo(12, 16)).quantize(32)
+    for kind in ("png", "gif"):
+        path, err = restored(saved(image, kind), kind, *PLAIN)
+        assert "palette was converted to RGB" in err
+        assert close(read_png(path), enlarged(np.array(image.convert("RGB"))))
+
+
+def test_one_bit_is_converted_and_said(photo, restored):
+    image = Image.fromarray(photo(12, 16)).convert("1")
+    for kind in ("png", "tiff"):
+        path, err = restored(saved(image, kind), kind, *PLAIN)
+        assert "1-bit pixels were converted to gray of 8 bits" in err
+        expected = enlarged(np.array(image.convert("L")))
+        assert close(read_png(path)[..., 0], expected)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "tiff"])
+def test_cmyk_is_converted_and_said(restored, kind):
+    image = Image.new("CMYK", (10, 8), (255, 0, 0, 0))
+    path, err = restored(saved(image, kind), kind, *PLAIN)
+    assert "CMYK was converted to sRGB" in err
+    red, green, blue = read_png(path)[8, 8].astype(int)
+    assert red < 90
+    assert min(green, blue) > 120
+
+
+def test_avif(photo, restored):
+    image = pyvips.Image.new_from_array(photo(32, 40))
+    content = image.heifsave_buffer(compression="av1", Q=95, subsample_mode="off")
+    path, _ = restored(content, "avif", *PLAIN)
+    assert close(read_png(path), enlarged(photo(32, 40)), 40)
+
+
+def test_heic(photo, restored):
+    import pillow_heif
+
+    image = Image.fromarray(photo(64, 80))
+    heif = pillow_heif.from_pillow(image)
+    file = io.BytesIO()
+    heif.save(file, quality=95)
+    path, _ = restored(file.getvalue(), "heic", *PLAIN)
+    assert close(read_png(path), enlarged(photo(64, 80)), 60)
+
+
+def test_heic_names_the_package_that_reads_it(refused_picture, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    line = refused_picture(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "heic")
+    assert "pip install pillow-heif" in line
+
+
+def test_bmp(photo, restored):
+    image = Image.fromarray(photo(12, 16))
+    path, _ = restored(saved(image, "bmp"), "bmp", *PLAIN)
+    assert close(read_png(path), enlarged(photo(12, 16)))
+
+
+# Pages and frames
+
+
+def test_each_page_of_a_tiff_is_restored(photo, restored, tmp_path):
+    pages = [
+        photo(9, 12), photo(9, 12)[::-1].copy(), photo(20, 7)[..., 0].copy(),
+        DEEP[:8, :8, :3].copy(), with_hidden(photo(12, 16), 3),
+    ]  # fmt: skip
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as file:
+        for page in pages:
+            kind = "minisblack" if page.ndim == 2 else "rgb"
+            alpha = {"extrasamples": ["unassalpha"]} if page.shape[-1] == 4 else {}
+            file.write(page, photometric=kind, resolution=(300, 300), **alpha)
+    content = (tmp_path / "pages.tif").read_bytes()
+    path, _ = restored(content, "tif", *PLAIN, to="tif")
+    with tifffile.TiffFile(path) as file:
+        assert len(file.pages) == len(pages)
+        for page, result in zip(pages, file.pages):
+            array = result.asarray()
+            assert array.dtype == page.dtype
+            assert result.tags["XResolution"].value[0] == pytest.approx(
+                300 / 2.54 * result.tags["XResolution"].value[1], rel=1e-3
+            )
+            if page.shape[-1] == 4:
+                assert close(array[..., 3], enlarged(ALPHA))
+            else:
+                assert close(array, enlarged(page), 2)
+
+
+def test_pages_need_a_tiff(photo, tmp_path, restore):
+    image = Image.fromarray(photo(9, 12))
+    content = saved(image, "tiff", save_all=True, append_images=[image])
+    (tmp_path / "a.tif").write_bytes(content)
+    status, _, err = restore(tmp_path / "a.tif", "-o", tmp_path / "a.png")
+    assert status == 2
+    assert "pages, which only TIFF holds" in err
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "gif"])
+def test_animations_are_refused(photo, refused_picture, kind):
+    frames = [Image.fromarray(photo(12, 16)).rotate(90 * i) for i in range(3)]
+    content = saved(frames[0], kind, save_all=True, append_images=frames[1:])
+    line = refused_picture(content, kind)
+    assert "animated" in line
+    assert "save its frames as pictures" in line
+
+
+def test_a_phones_mpo_is_its_first_picture(photo, restored):
+    first, second = Image.fromarray(photo(16, 16)), Image.new("RGB", (16, 16))
+    content = saved(first, "mpo", save_all=True, append_images=[second], quality=95)
+    path, _ = restored(content, "jpg", *PLAIN)
+    assert close(read_png(path), enlarged(photo(16, 16)), 60)
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5), (3, 2), (1, 7)])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_small_and_narrow_pictures(photo, restored, size, scale):
+    path, _ = restored(png(photo(*size)), "png", scale=scale)
+    assert read_png(path).shape == (size[0] * scale, size[1] * scale, 3)
+
+
+def test_very_narrow_pictures(photo, restored):
+    for size in ((1, 4000), (4000, 1)):
+        path, _ = restored(png(photo(*size)), "png")
+        assert read_png(path).shape == (size[0] * 2, size[1] * 2, 3)
+
+
+def test_a_picture_on_disk_reads_as_one_in_memory(photo, tmp_path, monkeypatch):
+    array = with_hidden(photo(12, 16), 9)
+    for name, content in {
+        "a.png": png(array),
+        "turned.png": saved(turned(array, 6), "png", exif=exif(6)),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        monkeypatch.setattr(decoding, "IN_MEMORY", 2**28)
+        expected = open_picture(tmp_path / name).read(2, 3, 7, 8)
+        monkeypatch.setattr(decoding, "IN_MEMORY", 0)
+        picture = open_picture(tmp_path / name)
+        np.testing.assert_array_equal(picture.read(2, 3, 7, 8), expected)
+        file = picture.pixels.path
+        assert file
+        del picture
+
+
+def test_a_limit_that_an_option_lifts(photo, refused_picture, restored):
+    line = refused_picture(png(photo(30, 40)), "png", "--max-megapixels", "0.001")
+    assert "40x30" in line
+    assert "--max-megapixels" in line
+    restored(png(photo(30, 40)), "png", "--max-megapixels", "0.0012")
+
+
+def declared(content, height, width):
+    """A JPEG that declares another size."""
+    at = content.index(b"\xff\xc0") + 5
+    size = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return content[:at] + size + content[at + 4 :]
+
+
+def test_a_size_that_the_bytes_cannot_fill(photo, refused_picture):
+    small = saved(Image.fromarray(photo(16, 16)), "jpeg")
+    line = refused_picture(declared(small, 9550, 9400), "jpg")
+    assert f"declares 9400x9550 pixels, but holds {len(small)} bytes" in line
+    line = refused_picture(png(photo(4, 4), declare=(20000, 20000)), "png")
+    assert "declares 20000x20000" in line
+    line = refused_picture(b"P6 20000 20000 255\n" + bytes(99), "ppm")
+    assert "declares 20000x20000" in line
+
+
+def test_a_picture_of_200_megapixels_is_read_by_parts(tmp_path):
+    flat = pyvips.Image.black(14000, 14000) + 7
+    flat.cast("uchar").pngsave(str(tmp_path / "huge.png"))
+    picture = open_picture(tmp_path / "huge.png", channels=3)
+    assert (picture.height, picture.width) == (14000, 14000)
+    corner = picture.read(13990, 13995, 10, 5)
+    np.testing.assert_allclose(corner, np.full((10, 5, 3), 7 / 255), rtol=1e-6)
+
+
+# Damaged
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "webp", "gif", "bmp"])
+def test_half_a_picture_is_refused(photo, refused_picture, kind):
+    content = saved(Image.fromarray(photo(32, 40)), kind)
+    line = refused_picture(content[: len(content) // 2], kind)
+    assert "cannot be decoded" in line
+
+
+def test_what_is_no_picture(refused_picture):
+    assert "the file is empty" in refused_picture(b"", "png")
+    assert "no picture that can be read" in refused_picture(b"hello\n", "jpg")
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+    assert "no picture that can be read" in refused_picture(svg, "png")
+
+
+def test_the_result_is_the_networks(photo, restored, small_models):
+    array = photo(12, 16)
+    path, _ = restored(png(array), "png")
+    lq = torch.from_numpy(array / np.float32(255)).permute(2, 0, 1)[None]
+    expected = to_image(reading_path(load_model(small_models[2, 3]), lq, 2, 4))
+    assert close(read_png(path), expected.astype(int))
