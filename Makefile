@@ -7,7 +7,7 @@ VENV ?= .venv
 PYTHONS := 3.11 3.12 3.13 3.14
 version := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 CONSTRAINTS ?= constraints/$(version).txt
-CHAPTERS ?= $(sort $(wildcard chapters/[0-9][0-9]_*.ipynb))
+CHAPTERS ?= $(sort $(wildcard chapters/[0-9A][0-9]_*.ipynb))
 
 run := $(VENV)/bin/python -m
 install := $(run) pip install -q --disable-pip-version-check
@@ -57,7 +57,6 @@ chapters: $(installed) ## execute chapters anew, in place, and note their run ti
 
 front-page: $(installed) ## write again what pages share: figures, chapters' heads, tables
 	$(VENV)/bin/python chapters/images/architecture.py
-	$(VENV)/bin/python chapters/images/here.py
 	$(VENV)/bin/python chapters/heads.py
 	$(VENV)/bin/python chapters/images/before_after.py
 	$(VENV)/bin/python chapters/images/social.py

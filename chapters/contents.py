@@ -1,7 +1,7 @@
 """Write the table of chapters into README.md and intro.md, and _toc.yml.
 
-All three are made from the notebooks that exist, their titles, and the run times
-that execute.py noted; README's tables of speed from benchmarks/results.
+All three are made from the notebooks that exist, their titles and their length;
+README's tables of speed from benchmarks/results.
 
     python chapters/contents.py
 
@@ -14,14 +14,15 @@ import re
 import sys
 from pathlib import Path
 
-import nbformat
+import listing
 
 ROOT = Path(__file__).parent.parent
 PARTS = {
-    "Build SwinIR": range(1, 9),
-    "Restore": range(9, 14),
-    "Look and measure": range(14, 18),
-    "Train": range(18, 20),
+    "Build SwinIR": "01 02 03 04 05 06 07 08",
+    "Restore": "09 10 11 12 13",
+    "Look and measure": "14 15 16 17",
+    "Train": "18 19",
+    "Appendix": "A1 A2 A3 A4 A5 A6 A7 A8 A9",
 }
 BUILT = {
     "01_image_restoration": "bicubic, noise, JPEG; PSNR and SSIM as papers measure",
@@ -46,40 +47,27 @@ OTHER_PAGES = {
 }
 
 
-def chapters():
-    """Paths of all chapters in order."""
-    return sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
-
-
-def title(path):
+def title(cells):
     """The chapter's heading, without its number."""
-    heading = nbformat.read(path, as_version=4).cells[0].source
-    return re.fullmatch(r"# \d+\. (.+)", heading.strip()).group(1)
-
-
-def minutes(path, run_times):
-    """Run time for readers, in minutes.
-
-    On a busy machine more time passes than the processor computes, which stands
-    for what a reader waits for.
-    """
-    if path.stem not in run_times:
-        return ""
-    times = run_times[path.stem]
-    return f"{min(times['seconds'], times['cpu_seconds']) / 60:.1f}"
+    return re.fullmatch(r"# \w+\. (.+)", cells[0].source.strip()).group(1)
 
 
 def table(suffix):
-    """Rows of the table of chapters; links end in `suffix`."""
-    run_times = json.loads((ROOT / "chapters/run_times.json").read_text())
-    rows = ["| | Chapter | What you build | Minutes |", "|-:|:-|:-|-:|"]
-    for path in chapters():
-        link = f"[{title(path)}](chapters/{path.stem}{suffix})"
-        built = BUILT[path.stem]
+    """Rows of the table of chapters, and how times are counted; links end in `suffix`.
+
+    Appendices are left out, to which chapters lead.
+    """
+    rows = ["| | Chapter | What you build | Reading |", "|-:|:-|:-|-:|"]
+    for path in listing.chapters():
+        if path.stem.startswith("A"):
+            continue
+        cells = listing.read_cells(path)
+        link = f"[{title(cells)}](chapters/{path.stem}{suffix})"
+        built, minutes = BUILT[path.stem], listing.reading_minutes(cells)
         rows.append(
-            f"| {int(path.stem[:2])} | {link} | {built} | {minutes(path, run_times)} |"
+            f"| {listing.number(path.stem)} | {link} | {built} | {minutes} min |"
         )
-    return "\n".join(rows)
+    return "\n".join([*rows, "", listing.RULE])
 
 
 def speed():
@@ -133,11 +121,13 @@ def toc():
     """The text of _toc.yml: chapters by part, then the appendix."""
     lines = ["format: jb-book", "root: intro", "parts:"]
     for caption, numbers in PARTS.items():
-        files = [f"chapters/{p.stem}" for p in chapters() if int(p.stem[:2]) in numbers]
+        names = [path.stem for path in listing.chapters()]
+        files = [f"chapters/{name}" for name in names if name[:2] in numbers.split()]
+        if caption == "Appendix":
+            files.append("references")
         if files:
             lines += [f"  - caption: {caption}", "    chapters:"]
             lines += [f"      - file: {file}" for file in files]
-    lines += ["  - caption: Appendix", "    chapters:", "      - file: references"]
     return "\n".join(lines) + "\n"
 
 
@@ -159,7 +149,7 @@ def describe(app, page, template, context, doctree):
     stem = page.removeprefix("chapters/")
     text = OTHER_PAGES.get(page)
     if stem in BUILT:
-        text = f"Chapter {int(stem[:2])} of SwinIR from scratch: {BUILT[stem]}."
+        text = f"Chapter {listing.number(stem)} of SwinIR from scratch: {BUILT[stem]}."
     if text:
         context["meta"] = {**(context["meta"] or {}), "og:description": text}
         context["metatags"] += f'<meta name="description" content="{text}" />\n'

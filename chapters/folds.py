@@ -6,7 +6,8 @@ the fold is called:
 - `hide-output` after a question: one fold takes in the output, the code cells that
   follow without text between them, and the first paragraph after them, the answer.
 - `hide-input`: the code.
-- `hide-cell`: all of a cell; under an exercise, its solution.
+- `hide-cell`: all of a cell; with `solution`, under the number of its exercise; with
+  `hide-output`, as part of the answer, where the code would give it away.
 
 In notebooks everything stays where it is.
 """
@@ -94,7 +95,9 @@ def fold_answer(cell):
     """Fold a cell's output and what belongs to the answer after it."""
     answer = fold(name=ANSWER, classes=["answer"])
     cell.parent.insert(cell.parent.index(cell) + 1, answer)
-    if output := part(cell, "cell_code_output"):
+    if "hide-cell" in tags(cell):
+        move(cell, answer)
+    elif output := part(cell, "cell_code_output"):
         shell = nodes.container(classes=[*cell["classes"]])
         move(output, shell)
         answer.append(shell)
@@ -134,7 +137,7 @@ class Fold(SphinxPostTransform):
         if "solution" in found:
             name = f"Solution to exercise {exercise}"
             cell[:] = [fold("", *cell.children, name=name, classes=["solution"])]
-        elif "hide-cell" in found:
+        elif "hide-cell" in found and "hide-output" not in found:
             cell[:] = [fold("", *cell.children, name=code_name(cell))]
         elif "hide-input" in found:
             into(part(cell, "cell_code_source"), code_name(cell), "code")
@@ -147,12 +150,12 @@ class LinkFigures(SphinxPostTransform):
 
     default_priority = 199
     formats = ("html",)
-    mention = re.compile(r"\b[Ff]igure (\d+)\.(\d+)\b")
+    mention = re.compile(r"\b[Ff]igure (A?\d+)\.(\d+)\b")
 
     def run(self, **kwargs):
         pages = {}
         for name in self.env.found_docs:
-            if chapter := re.match(r"chapters/0*(\d+)_", name):
+            if chapter := re.match(r"chapters/0*(A?\d+)_", name):
                 pages[chapter.group(1)] = name
         for text in list(self.document.findall(nodes.Text)):
             plain = isinstance(text.parent, nodes.paragraph | nodes.emphasis)

@@ -1,4 +1,4 @@
-"""Write the cells that every chapter begins with, from one place.
+"""Write what every chapter begins with, from one place.
 
     python chapters/heads.py
 
@@ -16,6 +16,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent / "images"))
 import here
+import listing
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
@@ -80,13 +81,17 @@ def with_head(name, cells):
     return [title, button, opening, chart, setting, *body]
 
 
-def chapters():
-    """Paths of all chapters in order."""
-    return sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
+def write_maps(names):
+    """Draw the maps of chapters, and drop those of chapters that have gone."""
+    for old in here.IMAGES.glob("here_*.svg"):
+        old.unlink()
+    for name in names:
+        (here.IMAGES / f"here_{name[3:]}.svg").write_text(here.draw(name[3:]))
 
 
 if __name__ == "__main__":
-    for path in chapters():
+    write_maps(path.stem for path in listing.chapters())
+    for path in listing.chapters():
         notebook = nbformat.read(path, as_version=4)
         before = nbformat.writes(notebook)
         notebook.cells = with_head(path.stem, notebook.cells)

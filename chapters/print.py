@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 SITE = ROOT / "_build/html"
 PAPER = {
     "format": "A4",
+    "scale": 0.72,  # 88 columns of code in one line
     "margin": {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
     "print_background": True,
     "display_header_footer": True,
@@ -26,8 +27,9 @@ PAPER = {
 }
 PUBLIC_LINKS = """([here, there]) => {
     for (const link of document.querySelectorAll("a[href]")) {
+        const address = new URL(link.getAttribute("href"), location.href).href;
         if (!link.getAttribute("href").startsWith("#")) {
-            link.href = link.href.replace(here, there);
+            link.setAttribute("href", address.replace(here, there));
         }
     }
 }"""
@@ -62,7 +64,7 @@ def book(site=SITE):
             )
             start = len(writer.pages)
             writer.append(PdfReader(io.BytesIO(printed)), import_outline=False)
-            writer.add_outline_item(title, start)
+            writer.add_outline_item(title=title, page_number=start)
     writer.add_metadata({"/Title": config["title"], "/Author": config["author"]})
     return writer
 

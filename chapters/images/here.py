@@ -1,8 +1,6 @@
 """Draw for each chapter where it stands in SwinIR: a small map, its part coloured.
 
-    python chapters/images/here.py
-
-Writes here_<name>.svg beside this file for every chapter.  The map is 360 units wide,
+heads.py writes the maps as here_<name>.svg beside this file.  A map is 360 units wide,
 so that a phone shows its words at their size.
 """
 
@@ -60,7 +58,7 @@ CORE = {"shift", "windows", "attention"}
 
 # what each chapter builds or studies: its parts, their name, their colour
 PLACES = {
-    "image_restoration": (LOW | HIGH, "the images at both ends", AXIS["B"]),
+    "image_restoration": (LOW | HIGH, "the images at both ends", AXIS["H"]),
     "convolutional_baseline": (
         {"first", "last", "head", "end"},
         "the convolutions and pixel shuffle",
@@ -71,12 +69,12 @@ PLACES = {
     "shifted_windows": ({"shift"}, "the cyclic shift and its way back", AXIS["d"]),
     "swin_transformer_layer": (ALL_OF_LAYER, "the whole layer", AXIS["W"]),
     "residual_swin_transformer_block": (ALL_OF_BLOCK, "the whole block", AXIS["H"]),
-    "swinir": (ALL_OF_NETWORK, "the whole network", INK),
-    "losses_of_pixels": (HIGH, "the image that comes out", AXIS["B"]),
-    "losses_that_see": (HIGH, "the image that comes out", AXIS["B"]),
-    "denoising": (LOW, "the image that goes in", AXIS["B"]),
-    "jpeg_artifacts": (LOW, "the image that goes in", AXIS["B"]),
-    "real_world_super_resolution": (LOW, "the image that goes in", AXIS["B"]),
+    "swinir": (ALL_OF_NETWORK, "the whole network", AXIS["H"]),
+    "losses_of_pixels": (HIGH, "the image that comes out", AXIS["H"]),
+    "losses_that_see": (HIGH, "the image that comes out", AXIS["H"]),
+    "denoising": (LOW, "the image that goes in", AXIS["H"]),
+    "jpeg_artifacts": (LOW, "the image that goes in", AXIS["H"]),
+    "real_world_super_resolution": (LOW, "the image that goes in", AXIS["H"]),
     "looking_inside": (
         ALL_OF_NETWORK | ALL_OF_BLOCK | ALL_OF_LAYER,
         "every part",
@@ -84,9 +82,14 @@ PLACES = {
     ),
     "where_the_time_goes": (ALL_OF_LAYER, "the whole layer", AXIS["W"]),
     "fused_attention_kernel": (CORE, "the attention with all around it", AXIS["h"]),
-    "whole_network_at_speed": (ALL_OF_NETWORK, "the whole network", INK),
-    "training_engine": (ALL_OF_NETWORK, "the whole network", INK),
-    "speedrun": (ALL_OF_NETWORK, "the whole network", INK),
+    "whole_network_at_speed": (ALL_OF_NETWORK, "the whole network", AXIS["H"]),
+    "reading_official_weights": (ALL_OF_NETWORK, "the whole network", AXIS["H"]),
+    "jpeg_to_the_bit": (LOW, "the image that goes in", AXIS["H"]),
+    "resizing_as_matlab_does": (LOW, "the image that goes in", AXIS["H"]),
+    "more_on_speed": (ALL_OF_LAYER, "the whole layer", AXIS["W"]),
+    "your_own_pictures": (LOW | HIGH, "the images at both ends", AXIS["H"]),
+    "training_engine": (ALL_OF_NETWORK, "the whole network", AXIS["H"]),
+    "speedrun": (ALL_OF_NETWORK, "the whole network", AXIS["H"]),
 }
 
 
@@ -162,15 +165,3 @@ def draw(name):
         f'width="{WIDTH}" height="{HEIGHT}" font-family="system-ui, sans-serif">'
     )
     return "\n".join([head, f"<title>{alt(name)}</title>", *drawings, "</svg>"]) + "\n"
-
-
-def chapters():
-    """The names, without numbers, of all chapters that exist."""
-    return sorted(p.stem[3:] for p in IMAGES.parent.glob("[0-9][0-9]_*.ipynb"))
-
-
-if __name__ == "__main__":
-    for old in IMAGES.glob("here_*.svg"):
-        old.unlink()
-    for name in chapters():
-        (IMAGES / f"here_{name}.svg").write_text(draw(name))

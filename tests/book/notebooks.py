@@ -1,21 +1,16 @@
 """Read the chapters as the tests need them."""
 
+import sys
 from pathlib import Path
 
-import nbformat
+sys.path.insert(0, str(Path(__file__).parents[2] / "chapters"))
+import listing
+from listing import read_cells, tags
+
+__all__ = ["CHAPTERS", "ROOT", "code_cells", "read_cells", "tags"]
 
 ROOT = Path(__file__).parents[2]
-CHAPTERS = sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
-
-
-def read_cells(path):
-    """The cells of a notebook."""
-    return nbformat.read(path, as_version=4).cells
-
-
-def tags(cell):
-    """The tags of a cell, as a set."""
-    return set(cell.metadata.get("tags", ()))
+CHAPTERS = listing.chapters()
 
 
 def code_cells(path):

@@ -59,10 +59,9 @@ def site():
         yield address
 
 
-def load(browser, address, viewport=WIDE, **settings):
+def load(browser, address):
     """Open a page, and what it complained about meanwhile: (page, complaints)."""
-    context = browser.new_context(viewport=viewport, **settings)
-    page, complaints = context.new_page(), []
+    page, complaints = browser.new_context(viewport=WIDE).new_page(), []
     base = "/".join(address.split("/")[:3])
 
     def ask(route):
@@ -109,9 +108,8 @@ def browser_problems(browser, address):
     found += accessibility_problems(page)
     page.set_viewport_size(PHONE)
     found += [f"too wide for a phone: {e}" for e in page.evaluate(OVERFLOW)]
-    page.context.close()
-    page, _ = load(browser, address, color_scheme="dark")
-    open_all(page)
+    page.set_viewport_size(WIDE)
+    page.emulate_media(color_scheme="dark")
     found += [f"grayed in the dark: {name}" for name in page.evaluate(GRAYED)]
     dark = accessibility_problems(page, ["color-contrast"])
     found += [f"{line}, in the dark" for line in dark]

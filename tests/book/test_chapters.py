@@ -14,6 +14,7 @@ from .notebooks import CHAPTERS, ROOT, read_cells, tags
 
 sys.path.insert(0, str(ROOT / "chapters"))
 import heads
+import listing
 
 LIMITS = {"cells": 95, "lines of code on show": 320, "words": 2900}
 # chapters that are still too long or have figures without captions, with what they
@@ -88,16 +89,6 @@ MACHINE = re.compile(r"(?<![\w.])/(work|root|tmp|home|Users|content)/\w")
 MEGABYTE = 1024**2
 
 
-def words(source):
-    """Markdown without code and formulas, where units stand for something else.
-
-    Without generated parts also, which stand between comments, in pages.
-    """
-    text = re.sub(r"<!-- (\w+) -->.*?<!-- end of \1 -->", "", source, flags=re.DOTALL)
-    text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
-    return re.sub(r"\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)", "", text, flags=re.DOTALL)
-
-
 def images(cell):
     """How many pictures a code cell shows."""
     return sum("image/png" in output.get("data", {}) for output in cell.outputs)
@@ -114,22 +105,18 @@ def caption(number, k):
 
 def sizes(path, cells):
     """What a chapter may have only so much of, by name."""
-    found = dict.fromkeys(LIMITS, 0) | {"cells": len(cells)}
     figures = captions = 0
     for cell, after in zip(cells, [*cells[1:], None]):
-        if cell.cell_type == "markdown":
-            lines = words(cell.source).split("\n")
-            text = [line for line in lines if not line.startswith("**Figure ")]
-            found["words"] += len(" ".join(text).split())
-            continue
-        if not tags(cell) & {"hide-input", "hide-cell"}:
-            code = [line for line in cell.source.splitlines() if line.strip()]
-            found["lines of code on show"] += len(code)
-        if images(cell) and "solution" not in tags(cell):
+        if cell.cell_type == "code" and images(cell) and "solution" not in tags(cell):
             figures += 1
-            begins = caption(int(path.stem[:2]), figures)
+            begins = caption(listing.number(path.stem), figures)
             captions += after is not None and after.source.startswith(begins)
-    return found | {"figures without their caption": figures - captions}
+    return {
+        "cells": len(cells),
+        "lines of code on show": listing.code_lines(cells),
+        "words": listing.words(cells),
+        "figures without their caption": figures - captions,
+    }
 
 
 def size_problems(path, cells):
@@ -166,8 +153,9 @@ def order_problems(cells):
 
 
 def opening_problems(path, cells):
-    if not re.fullmatch(rf"# {int(path.stem[:2])}\. \S.*", cells[0].source.strip()):
-        yield f"cell 0 is not the title '# {int(path.stem[:2])}. ...' alone"
+    number = listing.number(path.stem)
+    if not re.fullmatch(rf"# {number}\. \S.*", cells[0].source.strip()):
+        yield f"cell 0 is not the title '# {number}. ...' alone"
     should = [c.source for c in heads.with_head(path.stem, nbformat.from_dict(cells))]
     if [c.source for c in cells] != should:
         yield "its badge, map or set-up is not as `make front-page` writes them"
@@ -188,7 +176,7 @@ def cell_problems(cells):
         if found := MACHINE.search(json.dumps(cell)):
             yield f"cell {i} shows a path of one machine: {found.group()}"
         if cell.cell_type == "markdown":
-            if found := TYPED.search(words(cell.source)):
+            if found := TYPED.search(listing.prose(cell.source)):
                 yield f"cell {i} has a typed measurement: {found.group()!r}"
             continue
         lines = len(cell.source.splitlines())
@@ -204,10 +192,15 @@ def cell_problems(cells):
         yield f"the median code cell on show has {median} lines, below 7"
 
 
+def is_appendix(path):
+    """Whether a chapter may do without questions and exercises."""
+    return path.stem.startswith("A")
+
+
 def exercise_problems(path, cells):
-    number, found = int(path.stem[:2]), 0
+    number, found = listing.number(path.stem), 0
     for i, cell in enumerate(cells):
-        exercise = re.search(r"^\*\*Exercise (\d+\.\d+)", cell.source, re.MULTILINE)
+        exercise = re.search(r"^\*\*Exercise (\w+\.\d+)", cell.source, re.MULTILINE)
         if not exercise:
             continue
         found += 1
@@ -218,7 +211,7 @@ def exercise_problems(path, cells):
             yield f"exercise {number}.{found} has no folded solution"
         elif "assert" not in solution.source:
             yield f"the solution of exercise {number}.{found} checks nothing"
-    if found < 3:
+    if found < 3 and not is_appendix(path):
         yield f"has {found} exercises, at least 3"
     solutions = sum("solution" in tags(cell) for cell in cells)
     if solutions != found:
@@ -244,7 +237,8 @@ def chapter_problems(path):
     found += answer_problems(cells)
     found += cell_problems(cells)
     found += exercise_problems(path, cells)
-    found += text_problems(cells)
+    if not is_appendix(path):
+        found += text_problems(cells)
     return found
 
 
@@ -256,7 +250,7 @@ def test_form(path):
 
 def typed_numbers(text):
     """What a page says of decibels and times outside its generated parts."""
-    return [found.group() for found in TYPED.finditer(words(text))]
+    return [found.group() for found in TYPED.finditer(listing.prose(text))]
 
 
 @pytest.mark.parametrize("name", ["README.md", "intro.md"])
@@ -294,7 +288,7 @@ def test_no_chapter_fetches_the_repository_again():
 
 
 def test_chapters_are_numbered_in_order():
-    numbers = [int(path.stem[:2]) for path in CHAPTERS]
+    numbers = [int(path.stem[:2]) for path in CHAPTERS if not is_appendix(path)]
     assert numbers[:8] == list(range(1, 9))  # the spine has no gaps
     assert len(set(numbers)) == len(numbers)
 

@@ -1,0 +1,69 @@
+"""Which chapters there are, and how long each takes to read.
+
+Chapters are notebooks `04_relative_position_attention.ipynb`, appendices
+`A1_reading_official_weights.ipynb`.
+"""
+
+import re
+from pathlib import Path
+
+import nbformat
+
+CHAPTERS = Path(__file__).parent
+WORDS_A_MINUTE, LINES_A_MINUTE = 200, 10
+RULE = (
+    f"Reading times count {WORDS_A_MINUTE} words and {LINES_A_MINUTE} lines of code a "
+    "minute, without the exercises' solutions."
+)
+
+
+def chapters():
+    """Paths of all chapters in order, the appendices last."""
+    return sorted(CHAPTERS.glob("[0-9A][0-9]_*.ipynb"))
+
+
+def number(name):
+    """A chapter's number as readers see it: 4 for 04_..., A1 for A1_..."""
+    return name[:2].lstrip("0")
+
+
+def read_cells(path):
+    """The cells of a notebook."""
+    return nbformat.read(path, as_version=4).cells
+
+
+def tags(cell):
+    """The tags of a cell, as a set."""
+    return set(cell.metadata.get("tags", ()))
+
+
+def prose(source):
+    """Markdown without code, formulas, addresses and generated parts."""
+    text = re.sub(r"<!-- (\w+) -->.*?<!-- end of \1 -->", "", source, flags=re.DOTALL)
+    text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+    return re.sub(r"\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)", "", text, flags=re.DOTALL)
+
+
+def words(cells):
+    """How many words of text a chapter has, without code, formulas and captions."""
+    lines = []
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            lines += prose(cell.source).split("\n")
+    return sum(len(x.split()) for x in lines if not x.startswith("**Figure "))
+
+
+def code_lines(cells):
+    """How many lines of code a chapter shows: no empty and no folded ones."""
+    code = [
+        cell.source
+        for cell in cells
+        if cell.cell_type == "code" and not tags(cell) & {"hide-input", "hide-cell"}
+    ]
+    return sum(bool(line.strip()) for line in "\n".join(code).splitlines())
+
+
+def reading_minutes(cells):
+    """How long a chapter takes to read, to the next five minutes."""
+    minutes = words(cells) / WORDS_A_MINUTE + code_lines(cells) / LINES_A_MINUTE
+    return 5 * max(1, round(minutes / 5))
