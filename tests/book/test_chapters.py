@@ -27,7 +27,6 @@ UNFINISHED = {
         "figures without their caption": 9,
     },
     "02_convolutional_baseline": {"figures without their caption": 8},
-    "03_window_partition": {"figures without their caption": 6},
     "04_relative_position_attention": {"figures without their caption": 6},
     "05_shifted_windows": {"figures without their caption": 10},
     "06_swin_transformer_layer": {"figures without their caption": 6},
