@@ -70,7 +70,7 @@ def test_using_models_needs_no_package_beyond_the_required_ones(tmp_path):
     picture = sample_photographs(tmp_path, 1) / "coffee.png"
     script = """
 import sys
-for package in ("accelerate", "tqdm", "tensorboard", "skimage", "matplotlib"):
+for package in ("accelerate", "tensorboard", "skimage", "matplotlib"):
     sys.modules[package] = None
 from swinir_lite.__main__ import main
 main(["restore", sys.argv[1], "--out", sys.argv[3]])
