@@ -17,6 +17,7 @@ from swinir_lite.speed.cuda import CudaInference
 from swinir_lite.speed.kernels import convolution as convolution_kernels
 from swinir_lite.speed.kernels.attention import triton_window_attention
 from swinir_lite.speed.kernels.inference_layer import (
+    add_features,
     gelu,
     inference_layer,
     inverse_deviation,
@@ -39,8 +40,23 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 @pytest.fixture(autouse=True)
 def _device(_seed):
     """All tensors are made where the kernels run; float32 has all of its digits."""
-    with torch.device(DEVICE), torch.backends.cudnn.flags(allow_tf32=False):
+    flags = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    with torch.device(DEVICE), flags:
         yield
+
+
+@pytest.fixture(autouse=True)
+def _poison():
+    """Memory that nothing has written holds NaN, not the zeros that it often does."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_memory_that_nothing_wrote_is_poisoned():
+    x = torch.zeros(3)
+    for made in (torch.empty(3), torch.empty_like(x), x.new_empty(3)):
+        assert made.isnan().all()
 
 
 def distance(value, reference):
@@ -199,6 +215,48 @@ def test_packed_inference_equals_the_model(changes):
         height, width = expected.shape[-2:]
         restored = CudaInference(model, torch.float32)(image)
     assert distance(restored[..., :height, :width], expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("upsampler", ["pixelshuffle", "nearest+conv"])
+def test_packed_inference_takes_convolutions_of_any_layout(upsampler, monkeypatch):
+    """cuDNN keeps channels last; PyTorch's own convolutions on CUDA do not."""
+    config = {"dim": 12, "depths": (1,), "num_heads": (2,), "window_size": 4}
+    config = SwinIRConfig(**config, upsampler=upsampler, resi_connection="3conv")
+    model, image = noisy(SwinIR(config)).eval(), torch.rand(1, 3, 4, 8)
+    with torch.no_grad():
+        expected, convolved = model(image), torch.nn.Conv2d.forward
+        monkeypatch.setattr(
+            torch.nn.Conv2d,
+            "forward",
+            lambda *x: convolved(*x).contiguous(memory_format=torch.contiguous_format),
+        )
+        restored = CudaInference(model, torch.float32)(image)
+    assert distance(restored, expected) < TOLERANCE
+
+
+def any_strides(x):
+    """The same values, with the second axis the one that lies together."""
+    return x.transpose(1, -1).contiguous().transpose(1, -1)
+
+
+def test_kernels_take_features_of_any_strides():
+    config = SwinIRConfig(dim=16, depths=(2,), num_heads=(2,), window_size=4)
+    layer = noisy(SwinIR(config)).blocks[0].layers[1]
+    x, change, bias = torch.randn(1, 8, 4, 16), torch.randn(1, 8, 4, 16), torch.ones(16)
+    with torch.no_grad():
+        packed = pack_for_inference(layer, torch.float32)
+        inverse = inverse_deviation(x, 16)
+    assert torch.equal(inverse_deviation(any_strides(x), 16), inverse)
+    assert not any_strides(x).is_contiguous()
+    for given in (x, any_strides(x)):
+        y, after = inference_layer(given, any_strides(inverse), packed, 16, 4, 2)
+        expected = inference_layer(x, inverse, packed, 16, 4, 2)
+        assert torch.equal(y, expected[0])
+        assert torch.equal(after, expected[1])
+    for pair in ((any_strides(x), change), (x, any_strides(change))):
+        torch.testing.assert_close(
+            add_features(*pair, bias, 16)[0], x + change + 1, rtol=0, atol=0
+        )
 
 
 @pytest.mark.parametrize("dim", [12, 66])

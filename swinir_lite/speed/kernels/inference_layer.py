@@ -259,6 +259,7 @@ def _precision(x: Tensor) -> str:
 def _attend(
     x, inverse, packed: InferenceWeights, channels, window_size, shift
 ) -> Tensor:
+    x, inverse = x.contiguous(), inverse.contiguous()
     batch, height, width, _ = x.shape
     heads, _, head_dim, _ = packed.qkv.shape
     windows, per_program, groups = launch_plan(
@@ -278,6 +279,7 @@ def _attend(
 
 
 def _tail(x, mixed, packed: InferenceWeights, channels) -> tuple[Tensor, Tensor]:
+    x = x.contiguous()
     tokens = x.numel() // x.shape[-1]
     launch = TAIL[chunks(channels)]
     y, inverse = torch.empty_like(x), _inverse_of(x)
@@ -318,6 +320,7 @@ def inference_layer(
 
 def inverse_deviation(x: Tensor, channels: int) -> Tensor:
     """Of each token of `(B, H, W, C')` over its channels, `(B, H, W)`."""
+    x = x.contiguous()
     tokens = x.numel() // x.shape[-1]
     inverse = _inverse_of(x)
     with torch.cuda.device_of(x):
@@ -332,6 +335,8 @@ def add_features(
     x: Tensor, change: Tensor, bias: Tensor, channels: int
 ) -> tuple[Tensor, Tensor]:
     """`x + change + bias` in one pass, and its inverse deviation as above."""
+    # A convolution that is not cuDNN's returns channels first, also of channels last
+    x, change = x.contiguous(), change.contiguous()
     tokens = x.numel() // x.shape[-1]
     y, inverse = torch.empty_like(x), _inverse_of(x)
     with torch.cuda.device_of(x):
