@@ -6,7 +6,6 @@ import psutil
 import torch
 from torch import nn
 
-from ..swinir import SwinIRConfig
 from ..variants import Config
 
 # Pixels of a tile at most: on a CPU larger ones save little time and cost memory
@@ -52,11 +51,8 @@ def free_memory(device: torch.device) -> int:
 def pixels_at_once(network: nn.Module) -> int:
     """How many pixels a tile may have, from what is free now."""
     device = next(network.parameters()).device
-    needed = bytes_of_pixel(network.config, device)
-    largest = LARGEST.get(device.type, LARGEST["cpu"])
-    if device.type == "cpu":  # wide networks have no more memory than lightweight ones
-        largest = largest * bytes_of_pixel(SwinIRConfig(), device) // needed
-    return min(free_memory(device) // 2 // needed, largest)
+    fitting = free_memory(device) // 2 // bytes_of_pixel(network.config, device)
+    return min(fitting, LARGEST.get(device.type, LARGEST["cpu"]))
 
 
 def tiles_along(length: int, tile: int, overlap: int) -> int:
@@ -76,7 +72,8 @@ def choose_tile(
     """
     config, (height, width) = network.config, size
     area = pixels_at_once(network)
-    tallest = overlap + BAND_BYTES // (4 * config.in_channels * config.scale**2 * width)
+    row_bytes = 4 * config.in_channels * config.scale**2 * width
+    tallest = overlap + max(BAND_BYTES // row_bytes, overlap)
     best, fewest = (2 * overlap, 2 * overlap), math.inf
     for count in range(1, 1 + tiles_along(height, 2 * overlap, overlap)):
         tall = math.ceil((height + (count - 1) * overlap) / count)

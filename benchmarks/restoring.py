@@ -1,0 +1,405 @@
+"""Tiles, many photographs, memory and the official script: --help of each part
+
+    python -m benchmarks.restoring tiles PHOTOGRAPHS...
+    python -m benchmarks.restoring photographs --count 100
+    python -m benchmarks.restoring memory --side 20000 --every 200
+    python -m benchmarks.restoring official main_test_swinir.py
+
+Results of every part go into one file, `results/restoring_MACHINE.json` unless told.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from swinir_lite.checkpoint import key_map
+from swinir_lite.image_files import find_images, read_image
+from swinir_lite.image_restoration import imresize, to_tensor
+from swinir_lite.restoring.pipeline import (
+    Outcome,
+    Seconds,
+    restore_pictures,
+    threads_for,
+)
+from swinir_lite.restoring.tile_size import default_overlap
+from swinir_lite.restoring.tiles import restore_rows
+from swinir_lite.shipped_weights import shipped_models
+from swinir_lite.speed.network import fastest
+from swinir_lite.tasks import make_degradation
+from swinir_lite.trained_models import load_trained
+from swinir_lite.whole_files import whole_file
+
+from .measure import environment, exact_convolutions
+from .official import build_official, load_official
+from .speed import machine_name
+
+RESULTS = Path(__file__).parent / "results"
+OVERLAPS = (0, 16, 32, 48, 64, 96, 128)
+TILE = 192  # small, so that most pixels lie near a side of some tile
+
+
+def degraded(image: np.ndarray, degradation: dict, scale: int) -> np.ndarray:
+    """A photograph as a model would be given it, float32 `(h, w, C)` in [0, 1]."""
+    height, width = (side // scale * scale for side in image.shape[:2])
+    image = image[:height, :width]
+    degrade = make_degradation(degradation, test=True)
+    lq = degrade(image) if degrade else to_tensor(imresize(image, 1 / scale))
+    return lq[0].permute(1, 2, 0).numpy()
+
+
+def restored(network: nn.Module, image: np.ndarray, **options) -> np.ndarray:
+    """All rows of a picture in memory."""
+    config = network.config
+    rows = restore_rows(
+        network,
+        lambda top, left, height, width: image[top:, left:][:height, :width],
+        *image.shape[:2], scale=config.scale, channels=config.in_channels,
+        window=config.window_size, **options,
+    )  # fmt: skip
+    return np.concatenate(list(rows))
+
+
+def crop(image: np.ndarray, side: int | None) -> np.ndarray:
+    """The middle of a photograph, so that a CPU comes to an end."""
+    if side is None:
+        return image
+    top, left = (max(0, (n - side) // 2) for n in image.shape[:2])
+    return image[top : top + side, left : left + side]
+
+
+def worst_differences(
+    network: nn.Module, images: list[np.ndarray], tile: int
+) -> dict[str, float]:
+    """By how many levels of 255 tiles differ at most from one tile, by overlap."""
+    worst = {str(overlap): 0.0 for overlap in OVERLAPS if overlap < tile}
+    for image in images:
+        whole = restored(network, image, tile=0)
+        for overlap in map(int, worst):
+            tiled = restored(network, image, tile=tile, overlap=overlap)
+            found = 255 * float(np.abs(tiled - whole).max())
+            worst[str(overlap)] = max(worst[str(overlap)], found)
+    return {overlap: round(levels, 3) for overlap, levels in worst.items()}
+
+
+def measure_tiles(args: argparse.Namespace) -> dict:
+    """Worst difference by model and overlap."""
+    paths = [p for folder in args.photographs for p in find_images(folder)[: args.most]]
+    results = {}
+    for name in args.models or shipped_models():
+        model, degradation = load_trained(name)
+        scale, channels = model.config.scale, model.config.in_channels
+        network = fastest(model, args.device, torch.float32)
+        images = [
+            degraded(crop(read_image(path, channels), args.side), degradation, scale)
+            for path in paths
+        ]
+        with exact_convolutions():
+            worst = worst_differences(network, images, args.tile)
+        chosen = default_overlap(network, degradation["name"])
+        results[name] = {"worst": worst, "default overlap": chosen}
+        print(name, results[name], flush=True)
+    about = {"photographs": len(paths), "tile": args.tile, "side": args.side}
+    return about | {"by model": results}
+
+
+def photograph(size: tuple[int, int], seed: int) -> np.ndarray:
+    """Something as dear to encode as a photograph: soft shapes, edges and grain."""
+    rng, (height, width) = np.random.default_rng(seed), size
+    small = rng.integers(0, 256, (height // 64 + 1, width // 64 + 1, 3), np.uint8)
+    soft = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+    edges = Image.fromarray(small[::8, ::8]).resize((width, height), 0)
+    grain = rng.integers(-6, 7, (height, width, 1), np.int16)
+    mixed = (np.asarray(soft, np.int16) * 3 + np.asarray(edges)) // 4 + grain
+    return mixed.clip(0, 255).astype(np.uint8)
+
+
+def write_photographs(
+    folder: Path, count: int, size: tuple[int, int], suffix: str
+) -> list[Path]:
+    """So many files; every tenth is another photograph, the others are copies."""
+    paths = [folder / f"{i:03}{suffix}" for i in range(count)]
+    for i, path in enumerate(paths):
+        if i < max(1, count // 10):
+            Image.fromarray(photograph(size, i)).save(path, quality=92)
+        else:
+            shutil.copyfile(paths[i % max(1, count // 10)], path)
+    return paths
+
+
+class Partly(nn.Module):
+    """A network that restores every so manieth tile; the others it merely enlarges."""
+
+    def __init__(self, network: nn.Module, every: int):
+        super().__init__()
+        self.network, self.every, self.calls = network, every, 0
+        self.config, self.model = network.config, network.model
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls % self.every == 1 or self.every == 1:
+            return self.network(x)
+        return nn.functional.interpolate(x, scale_factor=self.config.scale)
+
+
+def restore_files(
+    args: argparse.Namespace, paths: list[Path], out: Path
+) -> tuple[list[Outcome], float, str]:
+    """By the command's own parts, with the time that passed and what computed."""
+    from swinir_lite.restoring.planning import Job
+
+    from swinir_lite.restoring.command import Pictures
+
+    model, degradation = load_trained(args.model)
+    config, network = model.config, fastest(model, args.device)
+    how = {
+        "scale": config.scale, "window": config.window_size,
+        "overlap": default_overlap(network, degradation["name"]),
+    }  # fmt: skip
+    pictures = Pictures(config.scale, config.in_channels, None, False, 1e12)
+    jobs = [Job(path, out / f"{path.stem}.png", "png") for path in paths]
+    computing = Partly(network, args.every)
+    begin = time.perf_counter()
+    outcomes = list(
+        restore_pictures(computing, jobs, pictures.pages, pictures.writer, **how)
+    )
+    return outcomes, time.perf_counter() - begin, str(network.route)
+
+
+def measure_photographs(args: argparse.Namespace) -> dict:
+    """Where the time goes when many photographs are restored."""
+    size = 3 * args.side // 4, args.side
+    with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
+        paths = write_photographs(Path(folder), args.count, size, args.suffix)
+        out = Path(folder) / "restored"
+        out.mkdir()
+        restore_files(args, paths[:1], out)  # compiles, and finds convolutions
+        outcomes, passed, route = restore_files(args, paths, out)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    return profile(outcomes, passed) | {
+        "size": size, "suffix": args.suffix, "route": route, "model": args.model,
+        "threads": threads_for(args.device)._asdict(), "cores": os.cpu_count(),
+        "restored of the tiles": f"one in {args.every}",
+    }  # fmt: skip
+
+
+def profile(outcomes: list[Outcome], passed: float) -> dict:
+    """Seconds and megapixels a second of each part, and how busy the network was."""
+    megapixels = sum(outcome.pixels for outcome in outcomes) / 1e6
+    parts = {
+        part: sum(getattr(outcome.seconds, part) for outcome in outcomes)
+        for part in asdict(Seconds())
+    }
+    return {
+        "pictures": len(outcomes),
+        "megapixels": round(megapixels, 2),
+        "seconds": round(passed, 2),
+        "megapixels a second": round(megapixels / passed, 3),
+        "seconds by part": {part: round(s, 2) for part, s in parts.items()},
+        "megapixels a second by part, one thread": {
+            part: round(megapixels / s, 3) for part, s in parts.items()
+        },
+        "share of the time that the network worked": round(
+            parts["computing"] / passed, 3
+        ),
+    }
+
+
+def write_large(path: Path, side: int) -> None:
+    """A square PNG from copies of one photograph; never in memory as a whole."""
+    import pyvips
+
+    part = pyvips.Image.new_from_array(photograph((1000, 1000), 0))
+    copies = -(-side // 1000)
+    part.replicate(copies, copies).crop(0, 0, side, side).pngsave(
+        str(path), compression=1
+    )
+
+
+def measure_memory(args: argparse.Namespace) -> dict:
+    """Peak memory of a process that restores one picture, all of it included."""
+    with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
+        path = Path(folder) / "large.png"
+        write_large(path, args.side)
+        command = [sys.executable, "-m", "benchmarks.restoring", "one", str(path)]
+        command += ["--every", str(args.every), "--model", args.model]
+        command += ["--device", str(args.device), "--threads", str(args.threads)]
+        told = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    return json.loads(told.splitlines()[-1]) | {"side": args.side}
+
+
+def restore_one(args: argparse.Namespace) -> None:
+    """Restore one picture beside itself and print what it took."""
+    outcomes, passed, route = restore_files(args, [args.path], args.path.parent / ".")
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    about = {"peak GiB": round(peak, 3), "route": route, "every": args.every}
+    print(json.dumps(profile(outcomes, passed) | about))
+
+
+def official_state(model: nn.Module, network: nn.Module) -> dict:
+    """Our weights as the official script loads them, with the buffers that it wants."""
+    state = network.state_dict()
+    own = model.state_dict()
+    for ours, official in key_map(model).items():
+        state[official] = own[ours]
+    return {"params": state}
+
+
+def measure_official(args: argparse.Namespace) -> dict:
+    """The whole command beside the official script, in turn, on one photograph."""
+    script = args.script.resolve()
+    model, _ = load_trained("lightweight_x2")
+    network = load_official(script.parent / "models/network_swinir.py")
+    with tempfile.TemporaryDirectory(dir=args.scratch) as name:
+        folder = Path(name)
+        for part in ("lq", "gt"):
+            (folder / part).mkdir()
+        image = photograph((2 * args.height, 2 * args.width), 0)
+        Image.fromarray(image).save(folder / "gt/a.png")
+        Image.fromarray(imresize(image, 1 / 2)).save(folder / "lq/ax2.png")
+        official = build_official(network, model.config)
+        torch.save(official_state(model, official), folder / "weights.pth")
+        theirs = [
+            args.python, str(script), "--task", "lightweight_sr", "--scale", "2",
+            "--model_path", "weights.pth", "--folder_lq", "lq", "--folder_gt", "gt",
+            "--tile", str(args.tile),
+        ]  # fmt: skip
+        ours = [
+            sys.executable, "-m", "swinir_lite", "restore", "lq/ax2.png",
+            "-o", "ours.png", "--overwrite", "--device", "cpu",
+        ]  # fmt: skip
+        times = {"official": [], "ours": []}
+        for _ in range(args.rounds):
+            for who, command in (("official", theirs), ("ours", ours)):
+                times[who].append(timed_command(command, folder, args.threads))
+                print(who, times[who][-1], flush=True)
+        results = "results/swinir_lightweight_sr_x2/a_SwinIR.png", "ours.png"
+        first, second = (np.asarray(Image.open(folder / p), int) for p in results)
+    pixels = args.height * args.width / 1e6
+    return {
+        "size": [args.height, args.width],
+        "official tile": args.tile,
+        "threads": args.threads,
+        "seconds": times,
+        "megapixels a second": {
+            who: round(pixels / min(t["wall"] for t in taken), 4)
+            for who, taken in times.items()
+        },
+        "difference in levels": {
+            "largest": int(np.abs(first - second).max()),
+            "mean": round(float(np.abs(first - second).mean()), 4),
+        },
+    }
+
+
+def timed_command(command: list[str], folder: Path, threads: int) -> dict[str, float]:
+    """Seconds that a command took, and those of processors that it used."""
+    paths = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    given = os.environ | {
+        "OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(paths)
+    }  # fmt: skip
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        command, cwd=folder, env=given, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    passed, after = (
+        time.perf_counter() - begin,
+        resource.getrusage(resource.RUSAGE_CHILDREN),
+    )
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall": round(passed, 2), "processor": round(used, 2)}
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict]] = {
+    "tiles": measure_tiles,
+    "photographs": measure_photographs,
+    "memory": measure_memory,
+    "official": measure_official,
+}
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--device", type=torch.device, default=default_device())
+    shared.add_argument("--threads", type=int, default=os.cpu_count(), help="on a CPU")
+    shared.add_argument("--output", type=Path, help="where the JSON goes")
+    shared.add_argument("--scratch", help="folder for pictures that are made")
+    shared.add_argument("--model", default="lightweight_x2")
+    shared.add_argument(
+        "--every",
+        type=int,
+        default=1,
+        help="restore one tile in so many, enlarge others",
+    )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parts = parser.add_subparsers(dest="part", required=True)
+
+    tiles = parts.add_parser("tiles", parents=[shared])
+    tiles.add_argument("photographs", nargs="+", help="folders")
+    tiles.add_argument("--most", type=int, help="photographs of each folder")
+    tiles.add_argument("--side", type=int, help="of the middle that is restored")
+    tiles.add_argument("--models", nargs="+", help="shipped ones; by default all")
+    tiles.add_argument("--tile", type=int, default=TILE)
+
+    many = parts.add_parser("photographs", parents=[shared])
+    many.add_argument("--count", type=int, default=100)
+    many.add_argument("--side", type=int, default=4000, help="the longer one")
+    many.add_argument("--suffix", default=".jpg", help="of their files")
+
+    memory = parts.add_parser("memory", parents=[shared])
+    memory.add_argument("--side", type=int, default=3464, help="12 megapixels")
+
+    one = parts.add_parser("one", parents=[shared])
+    one.add_argument("path", type=Path)
+
+    official = parts.add_parser("official", parents=[shared])
+    official.add_argument("script", type=Path, help="main_test_swinir.py")
+    official.add_argument("--python", default=sys.executable, help="that can run it")
+    official.add_argument("--height", type=int, default=924)
+    official.add_argument("--width", type=int, default=1148)
+    official.add_argument("--tile", type=int, default=256)
+    official.add_argument("--rounds", type=int, default=2)
+    return parser.parse_args(arguments)
+
+
+def default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    args = parse(arguments)
+    torch.set_num_threads(args.threads)
+    if args.part == "one":
+        return restore_one(args)
+    found = environment(args.device)
+    path = args.output or RESULTS / f"restoring_{machine_name(found)}.json"
+    file = json.loads(path.read_text()) if path.exists() else {}
+    result = PARTS[args.part](args)
+    file[args.part] = {"environment": found} | result
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(file, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
