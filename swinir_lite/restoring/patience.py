@@ -56,9 +56,11 @@ class PatientNetwork:
         self.longest = side // 2
         if self.longest < max(SMALLEST_TILE, 2 * self.window):
             raise MemoryError(f"memory does not suffice for a tile of {side}x{side}")
+        less = self.longest // 2 < self.overlap
         self.note(
-            f"memory ran out with tiles of {side}x{side}; "
-            f"going on with {self.longest}x{self.longest}"
+            f"memory ran out with tiles of {side}x{side}; going on with "
+            f"{self.longest}x{self.longest}"
+            + (", which overlap by less: seams may differ by more" if less else "")
         )
 
     def in_parts(self, tile: Tensor, place: str) -> Tensor:
