@@ -1,18 +1,19 @@
 """The site as a browser shows it: formulas, folds, phones, print, accessibility."""
 
+import io
 import sys
 
 import pytest
-import yaml
+from pypdf import PdfReader
 
 from .notebooks import ROOT
-from .test_site import toc_pages
+from .test_site import SITE, TOC, toc_pages
 
 sys.path.insert(0, str(ROOT / "chapters"))
+import print as printer
 from browser import MISSING, chromium, launched, served
 
-SITE = ROOT / "_build/html"
-PAGES = [*toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text())), "search", "404"]
+PAGES = [*toc_pages(TOC), "search", "404"]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 WIDE, PHONE = {"width": 1300, "height": 900}, {"width": 390, "height": 844}
 # formulas that MathJax left as they were typed, or could not read
@@ -134,6 +135,26 @@ def test_printing_opens_all_folds_and_closes_them_again(browser, site):
     assert page.evaluate("window.closed") == 0
     assert page.evaluate(CLOSED) == before
     page.context.close()
+
+
+def test_the_pdf_holds_what_folds_hide(browser, site):
+    public = "https://example.org/book"
+    title, printed = printer.print_page(browser, site, PAGES[1], public)
+    pages = PdfReader(io.BytesIO(printed)).pages
+    words = " ".join(page.extract_text() for page in pages)
+    page, _ = load(browser, f"{site}/{PAGES[1]}.html")
+    solution = page.locator("details.solution pre").first.text_content()
+    page.context.close()
+    assert title.startswith("1. ")
+    assert "".join(solution.split()) in "".join(words.split())
+    links = {
+        str(note.get_object()["/A"]["/URI"])
+        for page in pages
+        for note in page.get("/Annots", [])
+        if "/URI" in note.get_object().get("/A", {})
+    }
+    assert links
+    assert not [link for link in links if "127.0.0.1" in link]
 
 
 def test_answers_open_by_keyboard(browser, site):

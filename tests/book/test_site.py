@@ -13,6 +13,7 @@ from .notebooks import ROOT
 
 SITE = ROOT / "_build/html"
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 SELF_MADE = {"genindex.html", "search.html"}  # by Sphinx, without text of ours
 
 
@@ -152,8 +153,7 @@ def launch_problems(site, pages, config):
 
 def test_pages_are_there():
     assert SITE.is_dir(), "the site is not built: run `make book` first"
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    found = list(page_problems(SITE, toc_pages(toc)))
+    found = list(page_problems(SITE, toc_pages(TOC)))
     assert not found, "\n".join(found)
 
 
@@ -168,14 +168,38 @@ def test_links_lead_somewhere():
     ids=lambda check: check.__name__,
 )
 def test_pages_describe_themselves(check):
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    found = list(check(SITE, toc_pages(toc)))
+    found = list(check(SITE, toc_pages(TOC)))
     assert not found, "\n".join(found)
 
 
+def test_the_site_brings_what_its_pages_need():
+    """Formulas, icon and preview picture come from the site itself."""
+    soup = parse(SITE / f"{toc_pages(TOC)[1]}.html")
+    formulas = [tag["src"] for tag in soup.select('script[src*="mathjax"]')]
+    assert len(formulas) == 1
+    assert not urlsplit(formulas[0]).netloc
+    preview = soup.find("meta", property="og:image")["content"]
+    assert (SITE / preview.removeprefix(CONFIG["html"]["baseurl"] + "/")).is_file()
+    assert not soup.select('script[src*="thebe"]')
+
+
+def test_robots_find_every_page():
+    base = CONFIG["html"]["baseurl"]
+    listed = set(re.findall("<loc>(.*?)</loc>", (SITE / "sitemap.xml").read_text()))
+    assert listed == {f"{base}/{page}.html" for page in toc_pages(TOC)}
+    assert f"Sitemap: {base}/sitemap.xml" in (SITE / "robots.txt").read_text()
+
+
+def test_lost_readers_find_back_from_any_depth():
+    """404.html is shown under every address, so its links are whole ones."""
+    base = CONFIG["html"]["baseurl"]
+    for tag in parse(SITE / "404.html").find_all("a"):
+        page = tag["href"].removeprefix(f"{base}/")
+        assert (SITE / page).is_file(), tag["href"]
+
+
 def test_chapters_open_in_colab():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    found = list(launch_problems(SITE, toc_pages(toc), CONFIG))
+    found = list(launch_problems(SITE, toc_pages(TOC), CONFIG))
     assert not found, "\n".join(found)
 
 
