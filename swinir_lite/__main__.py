@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
         if package not in EXTRAS:
             raise
         stop(f"this needs the package {package}: {how_to_install(package)}")
-    except (InputError, ValueError, OSError, FloatingPointError) as error:
+    except (InputError, OSError, FloatingPointError) as error:
         stop(error)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):

@@ -1,5 +1,6 @@
 """Pictures in files: which there are, and what is read from them (chapter 14)."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL.ExifTags import Base
 
+from .errors import InputError
+
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
-def find_images(folder):
-    """All image files under a folder, sorted by path; ValueError if there are none."""
+def find_images(folder: str | Path) -> list[Path]:
+    """All image files under a folder, sorted by path; InputError if there are none."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -21,41 +24,42 @@ def find_images(folder):
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     paths = [p for p in paths if not p.name.startswith(".")]
     if not paths:
-        raise ValueError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})")
+        raise InputError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})")
     return paths
 
 
-def check_format(image):
-    """Raise ValueError for an opened image that is not 8-bit RGB or gray."""
+def check_format(image: Image.Image) -> None:
+    """Raise InputError for an opened image that is not 8-bit RGB or gray."""
     if image.mode not in ("RGB", "L"):
         how = "convert it first, as by Pillow's image.convert('RGB')"
         if image.mode[0] in "IF":
             how = "scale its values to 8 bits first"
-        raise ValueError(f"mode {image.mode}, need 8-bit RGB or gray; {how}")
+        raise InputError(f"mode {image.mode}, need 8-bit RGB or gray; {how}")
     if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would cut them
-        raise ValueError("16 bits a channel, need 8; scale its values to 8 bits first")
+        raise InputError("16 bits a channel, need 8; scale its values to 8 bits first")
     # Pillow turns compressed TIFF when it decodes, and other TIFF not
     if image.format == "TIFF" and image.tag_v2.get(Base.Orientation, 1) != 1:
-        raise ValueError("a TIFF that is to be shown turned; save it upright first")
+        raise InputError("a TIFF that is to be shown turned; save it upright first")
 
 
 @contextmanager
-def open_image(path):
+def open_image(path: str | Path) -> Iterator[Image.Image]:
     """An image file, opened and checked, not yet decoded.
 
     Raises:
-        ValueError: names the file and what is wrong with it: no image, 16 bits, a
-            palette, alpha, CMYK; or what goes wrong while it is open.
+        InputError: names the file and what is wrong with it: no image, 16 bits, a
+            palette, alpha, CMYK, too many pixels; or what goes wrong while it is
+            open.
     """
     try:
         with Image.open(path) as image:
             check_format(image)
             yield image
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    except Exception as error:  # damaged files make Pillow raise all kinds
+        raise InputError(f"{path}: {error}") from error
 
 
-def orientation(image):
+def orientation(image: Image.Image) -> int:
     """How an opened image lies, by EXIF: 1 is upright, 5 to 8 are on a side.
 
     A PNG that says it behind its pixels counts as upright: only headers are read.
@@ -68,27 +72,27 @@ def orientation(image):
         return 1
 
 
-def read_image(path, channels=3):
+def read_image(path: str | Path, channels: int = 3) -> np.ndarray:
     """Decode an 8-bit gray or RGB image to uint8 (H, W, 3), or (H, W) for 1 channel.
 
     It is turned upright as a camera's EXIF says.  Gray becomes RGB by repetition,
-    RGB becomes gray as Pillow's "L".  ValueError as `open_image`.
+    RGB becomes gray as Pillow's "L".  InputError as `open_image`.
     """
     with open_image(path) as image:
         upright = image if orientation(image) == 1 else ImageOps.exif_transpose(image)
         return np.array(upright.convert("RGB" if channels == 3 else "L"))
 
 
-def image_size(path):
+def image_size(path: str | Path) -> tuple[int, int]:
     """(height, width) of the upright image, from its header; see `open_image`."""
     with open_image(path) as image:
         on_side = orientation(image) in range(5, 9)
         return image.size if on_side else image.size[::-1]
 
 
-def raise_if_any(problems, what):
-    """Raise ValueError that names the problems, if there are any."""
+def raise_if_any(problems: list, what: str) -> None:
+    """Raise InputError that names the problems, if there are any."""
     if problems:
         shown = "\n  ".join(str(p) for p in problems[:20])
         more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise ValueError(f"{len(problems)} {what}:\n  {shown}{more}")
+        raise InputError(f"{len(problems)} {what}:\n  {shown}{more}")

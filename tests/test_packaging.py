@@ -23,7 +23,8 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 def requirements():
     """What `make book` and `make test` need."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    return [Requirement(line) for line in lines if line and line[0] != "#"]
+    texts = [line.partition("#")[0].strip() for line in lines]
+    return [Requirement(text) for text in texts if text]
 
 
 def pinned(name):
