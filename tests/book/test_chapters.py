@@ -58,12 +58,6 @@ UNFINISHED = {
         "words": 3390,
         "figures without their caption": 10,
     },
-    "15_where_the_time_goes": {
-        "cells": 155,
-        "lines of code on show": 349,
-        "words": 4453,
-        "figures without their caption": 5,
-    },
     "18_training_engine": {
         "cells": 109,
         "words": 3533,

@@ -4,6 +4,13 @@ from tests.book.seeded_bugs import Bug
 
 BUGS = [
     Bug(
+        name="the projection forgotten",
+        cell_contains="matrices = 2 *",
+        replace="4 * C * C",
+        by="3 * C * C",
+        caught_by="counter.get_total_flops()",
+    ),
+    Bug(
         name="views counted as copies",
         cell_contains="class ByteCounter(",
         replace="if not still:",
@@ -11,24 +18,10 @@ BUGS = [
         caught_by="a.T.contiguous()",
     ),
     Bug(
-        name="shifted the wrong way",
-        cell_contains="def token_rows(",
-        replace="token // M + shift",
-        by="token // M - shift",
-        caught_by="number = torch.arange(H * W)",
-    ),
-    Bug(
-        name="mask at the upper edge",
-        cell_contains="def shift_region(",
-        replace="(token // M >= M - shift)",
-        by="(token // M < shift)",
-        caught_by="def shift_region(",
-    ),
-    Bug(
-        name="softmax to base two",
-        cell_contains="def program(",
-        replace="d**-0.5 * LOG2_E",
-        by="d**-0.5",
-        caught_by="for program_id in range(",
+        name="what is written is not counted",
+        cell_contains="class ByteCounter(",
+        replace="(args, kwargs, output)",
+        by="(args, kwargs)",
+        caught_by="a.T.contiguous()",
     ),
 ]
