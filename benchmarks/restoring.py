@@ -159,15 +159,14 @@ def restore_files(
     args: argparse.Namespace, paths: list[Path], out: Path
 ) -> tuple[list[Outcome], float, str]:
     """By the command's own parts, with the time that passed and what computed."""
-    from swinir_lite.restoring.planning import Job
-
     from swinir_lite.restoring.command import Pictures
+    from swinir_lite.restoring.planning import Job
 
     model, degradation = load_trained(args.model)
     config, network = model.config, fastest(model, args.device)
     how = {
         "scale": config.scale, "window": config.window_size,
-        "overlap": default_overlap(network, degradation["name"]),
+        "degradation": degradation["name"],
     }  # fmt: skip
     pictures = Pictures(config.scale, config.in_channels, None, False, 1e12)
     jobs = [Job(path, out / f"{path.stem}.png", "png") for path in paths]

@@ -22,6 +22,12 @@ def shipped_models() -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
+def known_degradation(name: str) -> str | None:
+    """The name of what a shipped model undoes; None for whatever does not ship."""
+    about = shipped_models().get(name, {})
+    return about.get("degradation", {}).get("name")
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file, as hexadecimal digits."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

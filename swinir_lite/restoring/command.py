@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from tqdm.auto import tqdm
 
 from ..command_line import add_command
 from ..errors import InputError
+from ..shipped_weights import known_degradation
 from ..speed.network import fastest
 from ..trained_models import load_trained
 from .decoding import MAX_PIXELS, count_pages, is_deep
@@ -29,7 +31,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def say(line: str) -> None:
     """Print a line for people, apart from what other programs read."""
-    print(line, file=sys.stderr, flush=True)
+    tqdm.write(line, file=sys.stderr)  # above a progress bar, if there is one
 
 
 def model_label(source: str) -> str:
@@ -103,7 +105,7 @@ def report(outcome: Outcome, notes: list[str], quiet: bool) -> None:
     if outcome.error is not None:
         say(f"error: {job.source}: {reason(outcome.error)}")
     elif not quiet:
-        print(f"{job.source} -> {job.target}", flush=True)
+        tqdm.write(f"{job.source} -> {job.target}", file=sys.stdout)
         for line in dict.fromkeys([*notes, *outcome.notes]):
             say(f"  note: {line}")
 
@@ -166,7 +168,8 @@ def run_restore(options: Namespace) -> int:
         for outcome in restore_pictures(
             network, jobs, pictures.pages, pictures.writer,
             scale=config.scale, window=config.window_size, tile=options.tile,
-            overlap=options.tile_overlap, self_ensemble=options.self_ensemble,
+            overlap=options.tile_overlap, degradation=known_degradation(options.model),
+            self_ensemble=options.self_ensemble,
             strength=options.strength, visible=False if options.quiet else None,
         ):  # fmt: skip
             outcomes.append(outcome)

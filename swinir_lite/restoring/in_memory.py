@@ -12,7 +12,7 @@ from torch import nn
 
 from ..checkpoint import load_model
 from ..errors import InputError
-from ..shipped_weights import shipped_models
+from ..shipped_weights import known_degradation, shipped_models
 from ..speed.network import fastest
 from .pictures import Picture, Result
 from .tiles import restore_rows
@@ -115,6 +115,7 @@ def restore_image(
     how = {
         "tile": tile, "overlap": overlap, "self_ensemble": self_ensemble,
         "strength": strength, "note": note,
+        "degradation": known_degradation(model) if isinstance(model, str) else None,
     }  # fmt: skip
     if isinstance(picture, Image.Image):
         if picture.mode not in MODES:

@@ -9,13 +9,13 @@ from torch import nn
 from ..variants import Config
 
 # Pixels of a tile at most: on a CPU larger ones save little time and cost memory
-LARGEST = {"cpu": 3 * 2**17, "cuda": 2**21}
+LARGEST = {"cpu": 2**19, "cuda": 2**21}
 BAND_BYTES = 2**28  # of the restored rows that a row of tiles covers
 # Feature maps of the network's width that are in memory at once, in float32
 FEATURE_MAPS = {"cpu": 7, "cuda": 30}
 # By what tiles must overlap for at most 1/255 of difference from one tile, in pixels.
 # Measured with the shipped models, of 24 layers, by `benchmarks.restoring`
-OVERLAPS = {"bicubic": 64, "gaussian_noise": 128, "jpeg": 128, "real_world": 128}
+OVERLAPS = {"bicubic": 48, "jpeg": 96, "gaussian_noise": 128, "real_world": 128}
 MEASURED_LAYERS = 24
 
 

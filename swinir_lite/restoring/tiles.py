@@ -52,10 +52,11 @@ def chosen_sides(
     size: tuple[int, int],
     tile: int | None,
     overlap: int | None,
+    degradation: str | None,
     note: Callable[[str], None],
 ) -> tuple[int, int, int]:
     """Height and width of the tiles and their overlap, from what the user asked."""
-    chosen = default_overlap(network) if overlap is None else overlap
+    chosen = default_overlap(network, degradation) if overlap is None else overlap
     if tile is None:
         return *choose_tile(network, size, chosen), chosen
     if tile == 0:
@@ -81,6 +82,7 @@ def restore_rows(
     window: int,
     tile: int | None = None,
     overlap: int | None = None,
+    degradation: str | None = None,
     self_ensemble: bool = False,
     strength: float = 1.0,
     dtype: type = np.float32,
@@ -104,6 +106,8 @@ def restore_rows(
             default as large as memory allows.
         overlap: the least number of pixels that neighbours share; by default as
             many as it takes for at most 1/255 of difference from one tile.
+        degradation: the name of what the network undoes, if that is known; tiles
+            overlap by less where that is enough.
         self_ensemble: take the mean over the eight flips and turns.
         strength: share of the restored picture, from 0 to 1; the rest is the plain
             enlargement.
@@ -124,7 +128,7 @@ def restore_rows(
     if tile is not None and tile < 0:
         raise InputError(f"a tile needs a side of at least 1, or 0, got {tile}")
     extended = extended_length(height, window), extended_length(width, window)
-    *sides, overlap = chosen_sides(network, extended, tile, overlap, note)
+    *sides, overlap = chosen_sides(network, extended, tile, overlap, degradation, note)
     rows, columns = (
         blend(cut(length, longest, overlap, window), scale, kept * scale)
         for length, longest, kept in zip(extended, sides, (height, width))

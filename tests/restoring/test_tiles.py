@@ -12,8 +12,9 @@ from swinir_lite.errors import InputError
 from swinir_lite.measuring.evaluation import restore
 from swinir_lite.restoring.ahead import Ahead
 from swinir_lite.restoring.seams import blend, blended_rows, cut
-from swinir_lite.restoring.tile_size import choose_tile, default_overlap
+from swinir_lite.restoring.tile_size import OVERLAPS, choose_tile, default_overlap
 from swinir_lite.restoring.tiles import restore_rows
+from swinir_lite.shipped_weights import known_degradation, shipped_models
 from swinir_lite.variants import ResidualCNNConfig, make_network
 
 TINY = {"dim": 8, "depths": (2,), "num_heads": (2,), "window_size": 4}
@@ -290,6 +291,20 @@ def test_a_small_tile_lowers_the_default_overlap_and_says_so():
     assert notes == ["tiles of 32x32 overlap by 16: seams may differ by more"]
 
 
+def test_the_default_overlap_is_what_the_network_needs():
+    lightweight, medium = (
+        fast(SwinIR(SwinIRConfig(**{**TINY, "depths": depths, "num_heads": heads})))
+        for depths, heads in (((6,) * 4, (2,) * 4), ((6,) * 6, (2,) * 6))
+    )
+    assert default_overlap(lightweight, "bicubic") < default_overlap(lightweight)
+    assert default_overlap(lightweight, "real_world") == default_overlap(lightweight)
+    assert default_overlap(medium) == 1.5 * default_overlap(lightweight)
+    for name, about in shipped_models().items():
+        assert known_degradation(name) == about["degradation"]["name"]
+        assert known_degradation(name) in OVERLAPS
+    assert known_degradation("some/file.pth") is None
+
+
 def test_progress_counts_tiles():
     seen = []
     restored(
@@ -313,7 +328,7 @@ def test_chosen_tiles_fit_memory_and_rows(size):
     network = fast(SwinIR(SwinIRConfig()))
     overlap = default_overlap(network)
     tall, wide = choose_tile(network, size, overlap)
-    assert tall * wide <= 3 * 2**17
+    assert tall * wide <= 2**19
     assert tall <= size[0]
     assert wide <= size[1]
     assert tall > overlap or tall == size[0]
