@@ -37,7 +37,7 @@ BUILT = {
     "11_denoising": "models against noise and compression artifacts",
     "13_real_world_super_resolution": "unknown degradations, and a GAN",
     "14_looking_inside": "which pixels decide, and what the layers learn",
-    "15_where_the_time_goes": "floors of operations, bytes and host; what a library gains",
+    "15_where_the_time_goes": "floors by operations, bytes and the host",
     "18_training_engine": "training at scale on one GPU",
 }
 OTHER_PAGES = {
