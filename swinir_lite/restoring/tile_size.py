@@ -15,7 +15,7 @@ BAND_BYTES = 2**28  # of the restored rows that a row of tiles covers
 FEATURE_MAPS = {"cpu": 7, "cuda": 30}
 # By what tiles must overlap for at most 1/255 of difference from one tile, in pixels.
 # Measured with the shipped models, of 24 layers, by `benchmarks.restoring`
-OVERLAPS = {"bicubic": 48, "jpeg": 96, "gaussian_noise": 128, "real_world": 128}
+OVERLAPS = {"bicubic": 64, "jpeg": 96, "gaussian_noise": 128, "real_world": 128}
 MEASURED_LAYERS = 24
 
 
