@@ -7,8 +7,11 @@ package pillow-heif is installed.
 import io
 import os
 import re
+import struct
 import tempfile
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +36,11 @@ LOADERS = {
     "GIF": pyvips.Image.gifload,
 }
 MAX_PIXELS = 1e9
+VIPS_ERRORS = (pyvips.Error, UnicodeDecodeError)  # its message may be damaged too
+PILLOW_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 SLACK = 1e-3  # by which float values may lie beyond 0..1
 IN_MEMORY = 2**28  # bytes of pixels; more are decoded to a temporary file
 
@@ -80,8 +88,10 @@ class Decoded:
         self.peak = self.peak or np.iinfo(self.pixels.dtype).max
 
 
-def reason(error: pyvips.Error) -> str:
+def reason(error: pyvips.Error | UnicodeDecodeError) -> str:
     """What libvips says, in one line without its function names."""
+    if isinstance(error, UnicodeDecodeError):
+        return "what is wrong with it cannot be put into words"
     lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(lines)) or error.message
 
@@ -231,6 +241,20 @@ def decode_vips(path, kind, page, max_pixels, fail_on) -> Decoded:
     return Decoded(pixels_of(image), image, notes, kind, lossless)
 
 
+@contextmanager
+def pillow_errors() -> Iterator[None]:
+    """Turn what Pillow says of damaged files into an InputError of one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except PILLOW_ERRORS as error:
+        if isinstance(error, OSError) and error.errno:  # of the system
+            raise
+        said = " ".join(str(error).split())
+        raise InputError(f"cannot be decoded: {said}") from error
+
+
 def decode_pillow(path: str | Path, kind: str, max_pixels: float) -> Decoded:
     """Decode by Pillow what libvips does not read."""
     if kind == "HEIC":
@@ -293,21 +317,16 @@ def decode(path: str | Path, page: int = 0, max_pixels: float = MAX_PIXELS) -> D
         if kind == "PNM":
             return decode_pnm(path, max_pixels)
         if kind not in LOADERS:
-            return decode_pillow(path, kind, max_pixels)
+            with pillow_errors():
+                return decode_pillow(path, kind, max_pixels)
         try:
             return decode_vips(path, kind, page, max_pixels, "warning")
-        except pyvips.Error as warning:
+        except VIPS_ERRORS as warning:
             decoded = decode_vips(path, kind, page, max_pixels, "error")
             decoded.notes.append(f"damaged, but restored: {reason(warning)}")
             return decoded
-    except pyvips.Error as error:
+    except VIPS_ERRORS as error:
         raise InputError(f"cannot be decoded: {reason(error)}") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise
-        if kind in LOADERS or kind == "PNM":
-            raise
-        raise InputError(f"cannot be decoded: {error}") from error
 
 
 def count_pages(path: str | Path) -> int:
@@ -316,7 +335,7 @@ def count_pages(path: str | Path) -> int:
         return 1
     try:
         return field_of(pyvips.Image.tiffload(os.fsencode(path)), "n-pages", 1)
-    except pyvips.Error as error:
+    except VIPS_ERRORS as error:
         raise InputError(f"cannot be decoded: {reason(error)}") from error
 
 
@@ -327,5 +346,5 @@ def is_deep(path: str | Path) -> bool:
         if kind == "PNM":
             return decode_pnm(path, float("inf")).pixels.dtype.itemsize > 1
         return kind in LOADERS and LOADERS[kind](os.fsencode(path)).format != "uchar"
-    except (pyvips.Error, InputError, OSError):
+    except (*VIPS_ERRORS, InputError, OSError):
         return False

@@ -136,5 +136,5 @@ def ppm(array, most):
 def saved(image, format, **options):
     """A picture of Pillow as the bytes of a file."""
     file = io.BytesIO()
-    image.save(file, format, **options)
+    image.copy().save(file, format, **options)  # saving leaves settings behind
     return file.getvalue()
