@@ -28,7 +28,6 @@ UNFINISHED = {
     },
     "02_convolutional_baseline": {"figures without their caption": 8},
     "04_relative_position_attention": {"figures without their caption": 6},
-    "06_swin_transformer_layer": {"figures without their caption": 6},
     "08_swinir": {
         "cells": 105,
         "lines of code on show": 393,
