@@ -18,8 +18,7 @@ WIDTH, HEIGHT, DPI = 1200, 630, 100
 
 def draw():
     """The title over a part of a photograph before and after restoration."""
-    stages = list(before_after.restore().values())
-    low, restored = stages[0], stages[2]
+    low, restored, *_ = before_after.restore("enlarged 4x")
     figure = plt.figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI)
     side = 400
     pictures = {"in": (low, 300), "out": (restored, 750)}
