@@ -52,7 +52,7 @@ notebooks: $(installed) ## execute every chapter and compare its outputs with th
 	OMP_NUM_THREADS=1 $(run) pytest -n 2 --dist loadfile \
 		--nbval --nbval-cell-timeout=300 $(CHAPTERS)
 
-chapters: $(installed) ## execute chapters anew, in place, and note their run times
+chapters: $(installed) ## execute chapters anew, in place
 	$(VENV)/bin/python chapters/execute.py $(CHAPTERS)
 
 front-page: $(installed) ## write again what pages share: figures, chapters' heads, tables
