@@ -38,6 +38,7 @@ BUILT = {
     "13_real_world_super_resolution": "unknown degradations, and a GAN",
     "14_looking_inside": "which pixels decide, and what the layers learn",
     "15_where_the_time_goes": "floors by operations, bytes and the host",
+    "16_fused_attention_kernel": "a window held on the chip, in PyTorch and in Triton",
     "18_training_engine": "training at scale on one GPU",
 }
 OTHER_PAGES = {
