@@ -30,7 +30,15 @@ def input_errors(*kinds: type[Exception]) -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
+OUT_OF_MEMORY = (  # PyTorch has no class for it on a CPU, nor have the libraries below
+    "out of memory", "not enough memory", "can't allocate memory", "bad_alloc",
+    "ALLOC_FAILED",
+)  # fmt: skip
+
+
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out; PyTorch has no class for it on a CPU."""
-    kinds = MemoryError, torch.OutOfMemoryError
-    return isinstance(error, kinds) or "can't allocate memory" in str(error)
+    """Whether memory ran out, in whichever way that is said."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    told = str(error) if isinstance(error, RuntimeError) else ""
+    return any(message in told for message in OUT_OF_MEMORY)

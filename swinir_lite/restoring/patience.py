@@ -5,22 +5,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..errors import is_out_of_memory
 from ..speed.network import FastSwinIR, fast
 from .seams import blend, blended_rows, cut
 
 SMALLEST_TILE = 16
-MEMORY_MESSAGES = (
-    "out of memory", "not enough memory", "can't allocate memory", "bad_alloc",
-    "ALLOC_FAILED",
-)  # fmt: skip
-
-
-def is_lack_of_memory(error: Exception) -> bool:
-    """Whether PyTorch, in any of its ways, says that memory has run out."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    told = isinstance(error, RuntimeError) and str(error)
-    return bool(told) and any(message in told for message in MEMORY_MESSAGES)
 
 
 class PatientNetwork:
@@ -44,7 +33,7 @@ class PatientNetwork:
             try:
                 return self.finite(x, place)
             except Exception as error:
-                if not is_lack_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             # Not above, where the error keeps alive what the network had computed
             self.shorten(side, x.device)

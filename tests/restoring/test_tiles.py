@@ -1,5 +1,7 @@
 """Pictures restored by tiles: equal to the whole picture, whatever its size."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -226,6 +228,30 @@ def test_memory_that_runs_out_halves_the_tile_and_goes_on(error):
     assert len(notes) == len([n for n in cramped.tried if n > 70 * 70]) == 2
     assert notes[0] == "memory ran out with tiles of 204x204; going on with 102x102"
     assert notes[1].endswith("50x50, which overlap by less: seams may differ by more")
+
+
+LIMITED = """
+import resource, sys
+import numpy as np, torch
+from tests.restoring.test_tiles import restored, tiny
+
+torch.set_num_threads(1)
+network, image, notes = tiny(dim=32), np.full((600, 600, 3), 0.5, np.float32), []
+restored(network, image[:20, :20])
+used = 4096 * int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 2**26, resource.RLIM_INFINITY))
+result = restored(network, image, tile=0, overlap=8, note=notes.append)
+assert result.shape == (1200, 1200, 3)
+assert any("memory ran out with tiles of 604x604" in note for note in notes), notes
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process's memory")
+def test_a_process_with_little_memory_restores_by_smaller_tiles(root):
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_lack_of_memory_that_no_tile_helps_is_an_error():
