@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..swinir import SwinIR, SwinIRConfig, check_input, pad_to_multiple
+from . import first_use
 from .channels_last import convolve
 from .composed import compiled_layer, layer_weights, swin_layer
 from .cpu import add_deep_features
@@ -94,6 +95,18 @@ class FastSwinIR(nn.Module):
             self.path,
         )
 
+    def checked_route_on(self, device: torch.device) -> Route:
+        """The same, after a look at what its first use on a device computes."""
+        route = self.route_on(device)
+        while first_use.is_due(route, self.config):
+            first_use.check(self, route)
+            route = self.route_on(device)
+        return route
+
+    def explicit(self, model: SwinIR, dtype: torch.dtype) -> "FastSwinIR":
+        """A model by PyTorch's own operations alone, to compare kernels with."""
+        return FastSwinIR(model, "reference", dtype, "composed")
+
     def compute_dtype(self, device: torch.device) -> torch.dtype:
         """Type of matrix products: the one asked for, or autocast's, or the model's."""
         if self.dtype is not None:
@@ -114,14 +127,18 @@ class FastSwinIR(nn.Module):
         height, width = (side * self.config.scale for side in x.shape[-2:])
         checked = not torch.compiler.is_compiling()
         with torch.set_grad_enabled(self.gradients and torch.is_grad_enabled()):
-            route = self.route_on(x.device)
+            route = self.checked_route_on(x.device)
             if checked and route.path != "inference_kernels":
                 self.inspection.check()
-            with self.autocast(x, route.dtype):
-                restored = getattr(self, route.path)(x, route)
+            restored = self.compute(x, route)
         if checked and route.path == "inference_kernels":
             self.inspection.check()  # last, while the GPU is at work
         return restored[:, :, :height, :width]
+
+    def compute(self, x: Tensor, route: Route) -> Tensor:
+        """Restore images by a path, whatever speaks against it."""
+        with self.autocast(x, route.dtype):
+            return getattr(self, route.path)(x, route)
 
     def inference_kernels(self, x: Tensor, route: Route) -> Tensor:
         """Two kernels a layer, from packed weights, as a CUDA graph; no gradients."""

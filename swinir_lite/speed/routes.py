@@ -12,6 +12,7 @@ import torch
 
 from ..errors import InputError
 from ..swinir import SwinIRConfig
+from .first_use import found, key_of
 from .limits import (
     MAX_HEAD_DIM,
     MAX_INFERENCE_CHANNELS,
@@ -28,6 +29,8 @@ PATHS = {  # the quickest first; the last is for those who ask for it
     "composed": "PyTorch's operations around the attention",
     "compiled": "torch.compile around the attention",
 }
+
+TRITON_INSTALLED = importlib.util.find_spec("triton") is not None
 
 
 class RouteError(InputError, RuntimeError):
@@ -48,6 +51,7 @@ class Route(NamedTuple):
     attention: AttentionBackend
     dtype: torch.dtype  # of matrix products
     device: torch.device
+    followed: bool  # by gradients, a compiler or an exporter
     reason: str
 
     def __str__(self) -> str:
@@ -83,12 +87,18 @@ def choose_route(
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(device)
-    backend = _choose_attention(config, device, attention)
+    backend = _choose_attention(config, device, dtype, attention)
+
+    def key(path: str) -> tuple:
+        return key_of(path, config, device, dtype, followed)
+
     obstacles = {
         "inference_kernels": _inference_obstacle(
             config, device, dtype, followed, backend
-        ),
-        "training_kernels": _training_obstacle(config, dtype, backend),
+        )
+        or _failure(key("inference_kernels")),
+        "training_kernels": _training_obstacle(config, dtype, backend)
+        or _failure(key("training_kernels")),
         "strips": _strips_obstacle(device, followed, backend),
         "composed": None,
     }
@@ -97,9 +107,19 @@ def choose_route(
             raise InputError(f"path must be one of {tuple(PATHS)}, got {path!r}")
         if obstacle := obstacles.get(path):
             raise RouteError(f"path {path!r} cannot run: {obstacle}")
-        return Route(path, backend, dtype, device, "asked for by the caller")
-    path = next(name for name, obstacle in obstacles.items() if obstacle is None)
-    return Route(path, backend, dtype, device, _reason(obstacles, path))
+        reason = "asked for by the caller"
+    else:
+        path = next(name for name, obstacle in obstacles.items() if obstacle is None)
+        reason = _reason(obstacles, path)
+    if backend.name == "triton" and (finding := found(key(path))):
+        reason = f"{reason}; it {finding.said}"
+    return Route(path, backend, dtype, device, followed, reason)
+
+
+def _failure(key: tuple) -> str | None:
+    """What the first use of a path found wrong, as an obstacle to the next."""
+    finding = found(key)
+    return f"which {finding.said}" if finding and finding.failed else None
 
 
 def _reason(obstacles: dict[str, str | None], path: str) -> str:
@@ -115,6 +135,7 @@ def attention_backend(
     device: torch.device | str | None = None,
     name: str | None = None,
     config: SwinIRConfig | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> AttentionBackend:
     """Which attention runs on a device (chapter 13).
 
@@ -123,15 +144,20 @@ def attention_backend(
         name: `'reference'`, `'sdpa'` or `'triton'` to insist on one. The
             environment variable `SWINIR_ATTENTION` does the same.
         config: of the network, whose windows or heads may be too large for a kernel.
+        dtype: of matrix products, in which the first use may have found it wrong.
 
     Raises InputError for an unknown name and RouteError, a RuntimeError, for one that
     cannot run there; nothing else is chosen in its place.
     """
-    return choose_route(config or SwinIRConfig(), device, attention=name).attention
+    config = config or SwinIRConfig()
+    return choose_route(config, device, dtype, attention=name).attention
 
 
 def _choose_attention(
-    config: SwinIRConfig, device: torch.device, name: str | None
+    config: SwinIRConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    name: str | None,
 ) -> AttentionBackend:
     origin = "asked for by the caller"
     if name is None and (name := os.environ.get("SWINIR_ATTENTION")):
@@ -140,6 +166,10 @@ def _choose_attention(
         reason = f"Triton is for CUDA; on {device.type} the explicit form is quickest"
         return AttentionBackend("reference", reason)
     obstacle = _triton_obstacle(config, device)
+    for followed in (False, True):  # what is wrong in one way is used in neither
+        finding = found(key_of("composed", config, device, dtype, followed))
+        if finding and finding.failed:
+            obstacle = obstacle or f"Triton's {finding.said}"
     if name is None:
         if obstacle:
             return AttentionBackend("sdpa", obstacle)
@@ -156,13 +186,10 @@ def _triton_obstacle(config: SwinIRConfig, device: torch.device) -> str | None:
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"  # slow, for tests
     if device.type != "cuda" and not interpreted:
         return f"it needs a CUDA device, this is {device.type}"
-    if importlib.util.find_spec("triton") is None:
+    if not TRITON_INSTALLED:
         return "the package triton is not installed"
-    if not interpreted:
-        major, minor = torch.cuda.get_device_capability(device)
-        if major < 8:  # a T4 has 7.5
-            found = f"this GPU has {major}.{minor}"
-            return f"Triton supports compute capability 8.0 and newer, {found}"
+    if not interpreted and (obstacle := _gpu_obstacle(device)):
+        return obstacle
     side, head_dim = config.window_size, config.dim // min(config.num_heads)
     if side <= MAX_WINDOW and head_dim <= MAX_HEAD_DIM:
         return None
@@ -170,6 +197,15 @@ def _triton_obstacle(config: SwinIRConfig, device: torch.device) -> str | None:
         f"its tiles hold windows of {MAX_WINDOW}x{MAX_WINDOW} and heads of "
         f"{MAX_HEAD_DIM} channels, here are {side}x{side} and {head_dim} channels"
     )
+
+
+def _gpu_obstacle(device: torch.device) -> str | None:
+    # Not get_device_capability, which torch.compile cannot follow
+    properties = torch.cuda.get_device_properties(device)
+    if properties.major < 8:  # a T4 has 7.5
+        found = f"this GPU has {properties.major}.{properties.minor}"
+        return f"Triton supports compute capability 8.0 and newer, {found}"
+    return None
 
 
 def _kernels_obstacle(dtype: torch.dtype, backend: AttentionBackend) -> str | None:

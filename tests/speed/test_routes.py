@@ -1,11 +1,13 @@
 import importlib.util
 import re
+from typing import NamedTuple
 
 import pytest
 import torch
 
 from swinir_lite import SwinIR, SwinIRConfig, attention_backend
 from swinir_lite.errors import InputError
+from swinir_lite.speed import first_use, routes
 from swinir_lite.speed.network import FastSwinIR, fast
 from swinir_lite.speed.routes import PATHS, choose_route
 from swinir_lite.variants import RELEASED
@@ -18,13 +20,25 @@ def config(**changes):
     return SwinIRConfig(**{**TINY, **changes})
 
 
+class Properties(NamedTuple):
+    """Of a GPU, as far as routes ask for them."""
+
+    major: int
+    minor: int
+
+
+def pretend(monkeypatch, major, minor):
+    found = Properties(major, minor)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: found)
+
+
 @pytest.fixture
 def gpu(monkeypatch):
     """A GPU of compute capability 9.0 with Triton, as far as routes can see."""
     monkeypatch.delenv("SWINIR_ATTENTION", raising=False)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    pretend(monkeypatch, 9, 0)
+    monkeypatch.setattr(routes, "TRITON_INSTALLED", True)
 
 
 @pytest.fixture
@@ -35,7 +49,7 @@ def cpu(monkeypatch):
 
 @pytest.mark.parametrize(("major", "expected"), [(7, "sdpa"), (8, "triton")])
 def test_attention_follows_what_triton_supports(major, expected, gpu, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (major, 5))
+    pretend(monkeypatch, major, 5)
     name, reason = attention_backend("cuda")
     assert name == expected
     assert major == 8 or "has 7.5" in reason
@@ -76,7 +90,7 @@ def test_what_cannot_run_is_refused_in_a_line_not_replaced(missing, gpu, monkeyp
     assert "\n" not in str(raised.value)
     with pytest.raises(ValueError, match="flash"):
         attention_backend("cpu", "flash")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(routes, "TRITON_INSTALLED", False)
     with pytest.raises(RuntimeError, match="triton is not installed"):
         attention_backend("cuda", "triton")
 
@@ -175,3 +189,44 @@ def test_a_network_takes_the_path_that_its_route_says(path, monkeypatch):
 
 def test_compiled_is_for_those_who_ask():
     assert fast(SwinIR(config()), compiled=True).route.path == "compiled"
+
+
+def test_a_path_that_failed_at_its_first_use_gives_way_to_the_next(gpu, monkeypatch):
+    monkeypatch.setattr(first_use, "FINDINGS", {})
+    failed = ["inference_kernels", "training_kernels", "composed"]
+    followed, reasons = False, []
+    for name, then in zip(failed, [*failed[1:], "composed"]):
+        key = first_use.key_of(name, config(), torch.device("cuda"), LOW, followed)
+        first_use.FINDINGS[key] = first_use.Finding(f"is off by {name}", True)
+        route = choose_route(config(), "cuda", LOW, followed)
+        assert route.path == then
+        reasons.append(str(route))
+    for name, reason in zip(failed, reasons):
+        assert f"is off by {name}" in reason
+    name, why = attention_backend("cuda", config=config(), dtype=LOW)
+    assert name == "sdpa"
+    assert "off by composed" in why
+    assert attention_backend("cuda", config=config()).name == "triton"
+
+
+@pytest.mark.parametrize("attention", [None, "triton"])
+def test_a_compiler_follows_the_choice_of_a_route(attention, gpu, monkeypatch):
+    """It cannot ask the system for packages, or the driver for a capability."""
+
+    @torch.compiler.disable
+    def asked(name):
+        return None
+
+    monkeypatch.setattr(importlib.util, "find_spec", asked)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", asked)
+    served = {"cuda": "training_kernels", "cpu": "composed"}
+
+    def taken(x):
+        for device in ("cuda", "cpu"):
+            insisted = attention if device == "cuda" else None
+            path = choose_route(config(), device, LOW, True, insisted).path
+            x = x + (path == served[device])
+        return x
+
+    compiled = torch.compile(taken, backend="eager", fullgraph=True)
+    assert compiled(torch.zeros(())) == 2
