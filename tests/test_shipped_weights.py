@@ -64,6 +64,8 @@ def test_shipped_models_are_what_the_manifest_says(name):
     training = entry["training"]
     for key in ("data", "device", "minutes", "iterations", "seed"):
         assert training[key] is not None
+    starts_anew = not training["config"]["initial_weights"]
+    assert (training["minutes_before"] == 0) == starts_anew
 
 
 def test_using_models_needs_no_package_beyond_the_required_ones(tmp_path):
@@ -148,8 +150,11 @@ def test_a_run_becomes_a_model_that_loads_by_name(run, capsys):
     manifest = json.loads((weights / "manifest.json").read_text())
     assert manifest["tiny"]["sha256"] == module.sha256(weights / "tiny.safetensors")
     photos = weights.parent / "photos/samples"
-    main(["ship", str(weights.parent / "tiny"), "again", str(photos), "--data", "d"])
+    again = ["ship", str(weights.parent / "tiny"), "again", str(photos), "--data", "d"]
+    main([*again, "--minutes-before", "24"])
     assert capsys.readouterr().out.endswith("shipped as again\n")
+    minutes = {n: e["training"]["minutes_before"] for n, e in shipped_models().items()}
+    assert minutes == {"tiny": 0, "again": 24}
     assert shipped_models()["again"]["sha256"] == manifest["tiny"]["sha256"]
     cnn = {"dim": 8, "num_blocks": 1, "scale": 2}
     model, _, _ = run("cnn", variant="residual_cnn", architecture=cnn)

@@ -51,7 +51,7 @@ def run_ship(options: Namespace) -> None:
 
     metrics = find_metrics(options.metrics)
     what = options.run, options.name, options.test_sets, options.data
-    entries = ship(*what, options.degradation, metrics)
+    entries = ship(*what, options.degradation, metrics, options.minutes_before)
     print(f"shipped as {', '.join(entries)}")
 
 
@@ -175,4 +175,8 @@ def add_commands(commands: Any) -> None:
     )  # fmt: skip
     ship.add_argument("test_sets", nargs="+", help="folders that it is measured on")
     ship.add_argument("--data", required=True, help="in words: what it was trained on")
+    ship.add_argument(
+        "--minutes-before", type=float, default=0.0,
+        help="GPU minutes of the weights that the run started from, all of them",
+    )  # fmt: skip
     add_measuring_arguments(ship)

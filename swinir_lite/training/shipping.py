@@ -28,7 +28,9 @@ def save_half(model, config, path):
     return load_model(path), asdict(model.config)
 
 
-def ship(run, name, test_sets, data, degradations=None, metrics=None):
+def ship(
+    run, name, test_sets, data, degradations=None, metrics=None, minutes_before=0.0
+):
     """Make a finished run's averaged weights a model that ships, in half precision.
 
     What the manifest says of PSNR and SSIM is measured on the file itself.
@@ -42,6 +44,8 @@ def ship(run, name, test_sets, data, degradations=None, metrics=None):
             levels, say, of a model for a range of them.  Each of several has a
             name of its own, which ends with its level; they share the file.
         metrics: more measures, as for `evaluate`.
+        minutes_before: GPU minutes of the weights that the run started from, and of
+            those that they started from.
 
     Returns:
         The manifest's entries by name; their results are named by test set.
@@ -52,6 +56,7 @@ def ship(run, name, test_sets, data, degradations=None, metrics=None):
     training = {
         "data": data, "device": start["device"], "date": start["date"],
         "processes": start["processes"], "minutes": round(state["seconds"] / 60, 2),
+        "minutes_before": minutes_before,
         "iterations": state["step"], "seed": config.seed, "config": asdict(config),
     }  # fmt: skip
     degradations, entries = degradations or [config.degradation], {}
