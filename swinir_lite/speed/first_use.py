@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import is_out_of_memory
 from ..swinir import SwinIR, SwinIRConfig
 
 if TYPE_CHECKING:
@@ -111,9 +112,9 @@ def compare(network: "FastSwinIR", route: "Route") -> Finding:
                 image.to(model.norm_in.weight.dtype),
                 route.followed,
             )
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # whatever a compiler, driver or library says
+            if is_out_of_memory(error):
+                raise
             line = (str(error).strip() or type(error).__name__).splitlines()[0]
             return Finding(f"failed at its first use here: {line}", True)
     base = image if network.config.upsampler == "none" else exact.mean

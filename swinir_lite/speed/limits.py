@@ -13,3 +13,8 @@ MAX_TRAINING_HIDDEN = 127
 
 # Inference: three chunks, of which one channel is spare
 MAX_INFERENCE_CHANNELS = 3 * CHUNK - 1
+
+# Compute capability from which on Triton uses tensor cores. Below, on a T4 (7.5), its
+# kernels compile to multiplications one by one: for attention, which is bound by bytes,
+# still the quickest form by far, but not for linear layers
+FIRST_WITH_TENSOR_CORES = (8, 0)

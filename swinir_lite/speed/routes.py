@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..swinir import SwinIRConfig
 from .first_use import found, key_of
 from .limits import (
+    FIRST_WITH_TENSOR_CORES,
     MAX_HEAD_DIM,
     MAX_INFERENCE_CHANNELS,
     MAX_TRAINING_CHANNELS,
@@ -97,7 +98,7 @@ def choose_route(
             config, device, dtype, followed, backend
         )
         or _failure(key("inference_kernels")),
-        "training_kernels": _training_obstacle(config, dtype, backend)
+        "training_kernels": _training_obstacle(config, device, dtype, backend)
         or _failure(key("training_kernels")),
         "strips": _strips_obstacle(device, followed, backend),
         "composed": None,
@@ -188,8 +189,6 @@ def _triton_obstacle(config: SwinIRConfig, device: torch.device) -> str | None:
         return f"it needs a CUDA device, this is {device.type}"
     if not TRITON_INSTALLED:
         return "the package triton is not installed"
-    if not interpreted and (obstacle := _gpu_obstacle(device)):
-        return obstacle
     side, head_dim = config.window_size, config.dim // min(config.num_heads)
     if side <= MAX_WINDOW and head_dim <= MAX_HEAD_DIM:
         return None
@@ -199,19 +198,20 @@ def _triton_obstacle(config: SwinIRConfig, device: torch.device) -> str | None:
     )
 
 
-def _gpu_obstacle(device: torch.device) -> str | None:
-    # Not get_device_capability, which torch.compile cannot follow
-    properties = torch.cuda.get_device_properties(device)
-    if properties.major < 8:  # a T4 has 7.5
-        found = f"this GPU has {properties.major}.{properties.minor}"
-        return f"Triton supports compute capability 8.0 and newer, {found}"
-    return None
-
-
-def _kernels_obstacle(dtype: torch.dtype, backend: AttentionBackend) -> str | None:
+def _kernels_obstacle(
+    device: torch.device, dtype: torch.dtype, backend: AttentionBackend
+) -> str | None:
     """What keeps both kinds of fused layers from serving, or None."""
     if backend.name != "triton":
         return f"which need Triton's attention, this is {backend.name}"
+    if device.type == "cuda":
+        # Not get_device_capability, which torch.compile cannot follow
+        gpu = torch.cuda.get_device_properties(device)
+        if (gpu.major, gpu.minor) < FIRST_WITH_TENSOR_CORES:
+            return (
+                "whose products Triton computes without the tensor cores of a GPU of "
+                f"compute capability {gpu.major}.{gpu.minor}, which PyTorch's use"
+            )
     if dtype.itemsize > 2:
         return (
             "which are for half precision: PyTorch's own products are as quick in "
@@ -227,7 +227,7 @@ def _inference_obstacle(
     followed: bool,
     backend: AttentionBackend,
 ) -> str | None:
-    if obstacle := _kernels_obstacle(dtype, backend):
+    if obstacle := _kernels_obstacle(device, dtype, backend):
         return obstacle
     if device.type != "cuda":
         return f"which need a CUDA device, this is {device.type}"
@@ -239,9 +239,12 @@ def _inference_obstacle(
 
 
 def _training_obstacle(
-    config: SwinIRConfig, dtype: torch.dtype, backend: AttentionBackend
+    config: SwinIRConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    backend: AttentionBackend,
 ) -> str | None:
-    if obstacle := _kernels_obstacle(dtype, backend):
+    if obstacle := _kernels_obstacle(device, dtype, backend):
         return obstacle
     hidden = round(config.dim * config.mlp_ratio)
     if config.dim > MAX_TRAINING_CHANNELS or hidden > MAX_TRAINING_HIDDEN:

@@ -47,12 +47,20 @@ def cpu(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
 
 
-@pytest.mark.parametrize(("major", "expected"), [(7, "sdpa"), (8, "triton")])
-def test_attention_follows_what_triton_supports(major, expected, gpu, monkeypatch):
-    pretend(monkeypatch, major, 5)
-    name, reason = attention_backend("cuda")
-    assert name == expected
-    assert major == 8 or "has 7.5" in reason
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("followed", [False, True])
+def test_a_gpu_whose_tensor_cores_triton_leaves_idle_is_served(
+    dtype, followed, gpu, monkeypatch
+):
+    """A T4: attention by the fused kernel, products by PyTorch's libraries."""
+    pretend(monkeypatch, 7, 5)
+    route = choose_route(config(), "cuda", dtype, followed)
+    assert (route.path, route.attention.name) == ("composed", "triton")
+    assert dtype == torch.float32 or "capability 7.5" in route.reason
+    pretend(monkeypatch, 8, 0)
+    kernels = "training_kernels" if followed else "inference_kernels"
+    path = "composed" if dtype == torch.float32 else kernels
+    assert choose_route(config(), "cuda", dtype, followed).path == path
 
 
 @pytest.mark.parametrize(
