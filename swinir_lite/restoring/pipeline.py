@@ -40,7 +40,7 @@ class Threads(NamedTuple):
 
     readers: int  # pictures that are decoded in advance
     writers: int  # pictures that are encoded at once
-    strips: int  # of rows, of at most 16 MiB in float32, that may wait for an encoder
+    strips: int  # of rows, as `restore_rows` yields them, that may wait for an encoder
 
 
 def threads_for(device: torch.device) -> Threads:
@@ -48,7 +48,7 @@ def threads_for(device: torch.device) -> Threads:
     if device.type == "cpu":
         return Threads(readers=1, writers=2, strips=2)
     cores = os.cpu_count() or 1
-    return Threads(readers=max(1, cores // 4), writers=cores, strips=40)
+    return Threads(readers=max(1, cores // 4), writers=cores, strips=10)
 
 
 class Page(Protocol):

@@ -102,9 +102,9 @@ def blended_rows(
                 band = tile.new_zeros(len(tile), row.high - row.low, width)
             down = slice(row.low - row.start * scale, row.high - row.start * scale)
             across = (x - column.start * scale for x in (column.low, column.high))
-            weights = row.weights[:, None] * column.weights
+            weights = row.weights.to(tile)[:, None] * column.weights.to(tile)
             band[:, :, column.low : column.high].addcmul_(
-                tile[:, down, slice(*across)], weights.to(tile)
+                tile[:, down, slice(*across)], weights
             )
         if fading is not None:
             band[:, : fading.shape[1]] += fading

@@ -15,7 +15,8 @@ from .seams import Piece, blend, blended_rows, cut
 from .tile_size import choose_tile, default_overlap
 
 TILES_AHEAD = 3
-STRIP_BYTES = 2**24  # of the rows that are handed on at once, in float32
+# Of the rows that are handed on at once, in float32; a GPU waits while they are copied
+STRIP_BYTES = {"cpu": 2**24, "cuda": 2**26}
 
 Read = Callable[[int, int, int, int], np.ndarray]
 
@@ -185,7 +186,8 @@ def restored_tiles(
 def strips(bands: Iterator[Tensor], dtype: type) -> Iterator[np.ndarray]:
     """Hand on restored rows as images `(n, W, C)`, a few at a time."""
     for band in bands:
-        at_once = max(1, STRIP_BYTES // (4 * band[:, :1].numel()))
+        most = STRIP_BYTES.get(band.device.type, STRIP_BYTES["cpu"])
+        at_once = max(1, most // (4 * band[:, :1].numel()))
         for top in range(0, band.shape[1], at_once):
             yield to_image_type(band[:, top : top + at_once], dtype)
 
