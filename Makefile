@@ -33,7 +33,7 @@ test: lint book unit notebooks ## run everything: ruff, the site, unit tests, ev
 	@$(VENV)/bin/python chapters/browser.py
 
 pdf: $(site) ## print the whole book, by Chromium
-	$(VENV)/bin/python chapters/print.py $(pdf)
+	$(VENV)/bin/python chapters/printing.py $(pdf)
 
 lab: $(installed) ## open the chapters in JupyterLab
 	$(run) jupyterlab chapters

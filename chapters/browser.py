@@ -8,9 +8,15 @@ says whether the browser's checks can run, for the last lines of `make test`.
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
@@ -28,14 +34,14 @@ MISSING = (
 )
 
 
-def chromium():
+def chromium() -> str | None:
     """The path of the system's Chromium, or None."""
     named = os.environ.get("CHROMIUM")
     return named or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
-def launched():
+def launched() -> Iterator["Browser"]:
     """A headless Chromium."""
     from playwright.sync_api import sync_playwright
 
@@ -48,12 +54,12 @@ def launched():
 class Quiet(SimpleHTTPRequestHandler):
     """A server of files that does not print each request."""
 
-    def log_message(self, *args):
+    def log_message(self, *args: object) -> None:
         pass
 
 
 @contextmanager
-def served(folder):
+def served(folder: Path) -> Iterator[str]:
     """The address under which a folder's files can be reached meanwhile."""
     handler = partial(Quiet, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -15,6 +15,11 @@ import sys
 from pathlib import Path
 
 import listing
+from docutils import nodes
+from listing import Cells
+from sphinx.application import Sphinx
+
+from swinir_lite.whole_files import whole_file
 
 ROOT = Path(__file__).parent.parent
 PARTS = {
@@ -48,12 +53,12 @@ OTHER_PAGES = {
 }
 
 
-def title(cells):
+def title(cells: Cells) -> str:
     """The chapter's heading, without its number."""
     return re.fullmatch(r"# \w+\. (.+)", cells[0].source.strip()).group(1)
 
 
-def table(suffix):
+def table(suffix: str) -> str:
     """Rows of the table of chapters, and how times are counted; links end in `suffix`.
 
     Appendices are left out, to which chapters lead.
@@ -71,7 +76,7 @@ def table(suffix):
     return "\n".join([*rows, "", listing.RULE])
 
 
-def speed():
+def speed() -> str:
     """What was to be reached in speed and memory, and what was measured."""
     sys.path.insert(0, str(ROOT))
     from benchmarks import tables
@@ -87,7 +92,7 @@ def speed():
     return "\n\n".join(filter(None, parts))
 
 
-def scores(results, quoted):
+def scores(results: dict, quoted: dict) -> tuple[str, str, str]:
     """A model's test sets, its PSNR on them, and the paper's: three texts.
 
     All that the paper has too; the first where it has none.
@@ -99,7 +104,7 @@ def scores(results, quoted):
     return " / ".join(names), " / ".join(ours), " / ".join(paper)
 
 
-def models():
+def models() -> str:
     """What each shipped model reaches, beside the paper's on the same test sets."""
     manifest = ROOT / "swinir_lite/weights/manifest.json"
     paper = json.loads((ROOT / "results/comparison.json").read_text())["paper"]
@@ -114,14 +119,14 @@ def models():
     return "\n".join(lines)
 
 
-def between(text, mark, content):
+def between(text: str, mark: str, content: str) -> str:
     """Replace what stands between a mark of a page and its end."""
     before, rest = text.split(f"<!-- {mark} -->")
     after = rest.split(f"<!-- end of {mark} -->")[1]
     return f"{before}<!-- {mark} -->\n{content}\n<!-- end of {mark} -->{after}"
 
 
-def toc():
+def toc() -> str:
     """The text of _toc.yml: chapters by part, then the appendix."""
     lines = ["format: jb-book", "root: intro", "parts:"]
     for caption, numbers in PARTS.items():
@@ -135,7 +140,7 @@ def toc():
     return "\n".join(lines) + "\n"
 
 
-def pages():
+def pages() -> dict[Path, str]:
     """What each generated file should hold: {path: text}."""
     readme, intro = ROOT / "README.md", ROOT / "intro.md"
     chapter_table = table(".ipynb")
@@ -148,7 +153,9 @@ def pages():
     }
 
 
-def describe(app, page, template, context, doctree):
+def describe(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
+) -> None:
     """Set a page's description, which would else be its first words."""
     stem = page.removeprefix("chapters/")
     text = OTHER_PAGES.get(page)
@@ -159,7 +166,7 @@ def describe(app, page, template, context, doctree):
         context["metatags"] += f'<meta name="description" content="{text}" />\n'
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx what this extension does, before sphinxext.opengraph's turn."""
     app.connect("html-page-context", describe, priority=400)
     return {"parallel_read_safe": True}
@@ -167,4 +174,5 @@ def setup(app):
 
 if __name__ == "__main__":
     for path, text in pages().items():
-        path.write_text(text)
+        with whole_file(path) as file:
+            file.write_text(text)

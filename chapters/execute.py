@@ -14,6 +14,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from swinir_lite.whole_files import whole_file
+
 
 def cpu_seconds() -> float:
     """Processor time of all kernels that have ended, over all cores."""
@@ -35,7 +37,8 @@ def execute(path: Path) -> tuple[float, float]:
     client.execute()
     seconds = time.perf_counter() - start
     notebook.metadata.pop("widgets", None)
-    nbformat.write(notebook, path)
+    with whole_file(path) as file:
+        nbformat.write(notebook, file)
     return seconds, cpu_seconds() - computed
 
 

@@ -13,9 +13,12 @@ In notebooks everything stays where it is.
 """
 
 import re
+from collections.abc import Iterator
 
 from docutils import nodes
+from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.writers.html5 import HTML5Translator
 
 ANSWER = "See what happens"
 SETUP = "Set-up for Colab"
@@ -28,19 +31,19 @@ class fold(nodes.General, nodes.Element):  # noqa: N801 (docutils names nodes so
     """Content under a name, `name`, that a reader opens."""
 
 
-def visit_fold(translator, node):
+def visit_fold(translator: HTML5Translator, node: fold) -> None:
     """Begin a fold in HTML."""
     classes = " ".join(["fold", *node["classes"]])
     name = translator.encode(node["name"])
     translator.body.append(f'<details class="{classes}"><summary>{name}</summary>\n')
 
 
-def depart_fold(translator, node):
+def depart_fold(translator: HTML5Translator, node: fold) -> None:
     """End a fold in HTML."""
     translator.body.append("</details>\n")
 
 
-def opening(node, pattern):
+def opening(node: nodes.Node | None, pattern: re.Pattern) -> re.Match | None:
     """The match of `pattern` in the bold words that a paragraph begins with."""
     if not isinstance(node, nodes.paragraph):
         return None
@@ -48,27 +51,27 @@ def opening(node, pattern):
     return isinstance(first, nodes.strong) and pattern.match(first.astext())
 
 
-def is_cell(node):
+def is_cell(node: nodes.Node | None) -> bool:
     """Whether a node is a code cell of a notebook."""
     return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
 
 
-def part(cell, element):
+def part(cell: nodes.container, element: str) -> nodes.Element | None:
     """A code cell's source or output, or None."""
     return next((n for n in cell if n.get("nb_element") == element), None)
 
 
-def following(node):
+def following(node: nodes.Node) -> nodes.Node | None:
     """The node after this one in the same section, or None."""
     return node.next_node(descend=False, siblings=True)
 
 
-def tags(cell):
+def tags(cell: nodes.container) -> set[str]:
     """The tags of a code cell."""
     return set(cell["cell_metadata"].get("tags", ()))
 
 
-def code_name(cell):
+def code_name(cell: nodes.container) -> str:
     """What a fold of a cell's code is called."""
     if "importlib.util.find_spec" in cell.astext() and "pip install" in cell.astext():
         return SETUP
@@ -78,7 +81,7 @@ def code_name(cell):
     return f"Code for figure {caption.group(1)}" if caption else "Code for the figure"
 
 
-def into(place, name, *classes):
+def into(place: nodes.Element, name: str, *classes: str) -> fold:
     """Put a fold where `place` is, and `place` into it."""
     wrapped = fold(name=name, classes=list(classes))
     place.parent.replace(place, wrapped)
@@ -86,12 +89,12 @@ def into(place, name, *classes):
     return wrapped
 
 
-def move(node, target):
+def move(node: nodes.Node, target: nodes.Element) -> None:
     node.parent.remove(node)
     target.append(node)
 
 
-def fold_answer(cell):
+def fold_answer(cell: nodes.container) -> None:
     """Fold a cell's output and what belongs to the answer after it."""
     answer = fold(name=ANSWER, classes=["answer"])
     cell.parent.insert(cell.parent.index(cell) + 1, answer)
@@ -117,7 +120,7 @@ class Fold(SphinxPostTransform):
     default_priority = 198
     formats = ("html",)
 
-    def run(self, **kwargs):
+    def run(self, **kwargs: object) -> None:
         exercise = ""
         for node in list(self.document.findall(nodes.Element)):
             if found := opening(node, EXERCISE):
@@ -130,7 +133,7 @@ class Fold(SphinxPostTransform):
             elif is_cell(node):
                 self.fold_cell(node, exercise)
 
-    def fold_cell(self, cell, exercise):
+    def fold_cell(self, cell: nodes.container, exercise: str) -> None:
         """Fold what the tags of a code cell say."""
         found = tags(cell)
         cell["hide_mode"] = None  # myst-nb need not fold it any more
@@ -152,7 +155,7 @@ class LinkFigures(SphinxPostTransform):
     formats = ("html",)
     mention = re.compile(r"\b[Ff]igure (A?\d+)\.(\d+)\b")
 
-    def run(self, **kwargs):
+    def run(self, **kwargs: object) -> None:
         pages = {}
         for name in self.env.found_docs:
             if chapter := re.match(r"chapters/0*(A?\d+)_", name):
@@ -162,7 +165,7 @@ class LinkFigures(SphinxPostTransform):
             if plain and self.mention.search(text):
                 text.parent.replace(text, list(self.linked(text, pages)))
 
-    def linked(self, text, pages):
+    def linked(self, text: nodes.Text, pages: dict[str, str]) -> Iterator[nodes.Node]:
         """The pieces of a text, figures' names among them as links."""
         end = 0
         for found in self.mention.finditer(text):
@@ -180,7 +183,7 @@ class LinkFigures(SphinxPostTransform):
         yield nodes.Text(text[end:])
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx what this extension adds."""
     app.add_node(fold, html=(visit_fold, depart_fold))
     app.add_post_transform(Fold)

@@ -9,14 +9,19 @@ that a reader opens in Colab and the package that it installs are of one release
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
 import yaml
+from nbformat import NotebookNode
+
+from swinir_lite.whole_files import whole_file
 
 sys.path.insert(0, str(Path(__file__).parent / "images"))
 import here
 import listing
+from listing import Cells
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
@@ -35,7 +40,7 @@ MAP_BEGINS = "![Where this chapter stands"
 SETUP_MARK = 'find_spec("swinir_lite")'
 
 
-def badge(name):
+def badge(name: str) -> str:
     """The Markdown of a chapter's badge; `name` is its file's, without ending."""
     colab = REPOSITORY["url"].replace(
         "https://github.com", "https://colab.research.google.com/github"
@@ -43,18 +48,18 @@ def badge(name):
     return BADGE.format(colab=f"{colab}/blob", branch=REPOSITORY["branch"], name=name)
 
 
-def setup():
+def setup() -> str:
     """The code of the set-up cell."""
     return SETUP.format(**REPOSITORY)
 
 
-def where(name):
+def where(name: str) -> str:
     """The Markdown of a chapter's map."""
     subject = name[3:]
     return f"![{here.alt(subject)}](images/here_{subject}.svg)"
 
 
-def is_generated(cell):
+def is_generated(cell: NotebookNode) -> bool:
     """Whether a cell is one that this file writes."""
     begins = ("[![Open in Colab", MAP_BEGINS)
     if cell.cell_type == "markdown":
@@ -62,13 +67,13 @@ def is_generated(cell):
     return SETUP_MARK in cell.source
 
 
-def generated(cells, begin, new):
+def generated(cells: Cells, begin: str, new: NotebookNode) -> NotebookNode:
     """The cell that already has the role, or a new one."""
     old = (c for c in cells if is_generated(c) and begin in c.source)
     return next(old, new)
 
 
-def with_head(name, cells):
+def with_head(name: str, cells: Cells) -> Cells:
     """A chapter's cells with the head they should have; nothing else changes."""
     title, rest = cells[0], [c for c in cells[1:] if not is_generated(c)]
     opening, body = rest[0], rest[1:]
@@ -81,12 +86,13 @@ def with_head(name, cells):
     return [title, button, opening, chart, setting, *body]
 
 
-def write_maps(names):
+def write_maps(names: Iterable[str]) -> None:
     """Draw the maps of chapters, and drop those of chapters that have gone."""
     for old in here.IMAGES.glob("here_*.svg"):
         old.unlink()
     for name in names:
-        (here.IMAGES / f"here_{name[3:]}.svg").write_text(here.draw(name[3:]))
+        with whole_file(here.IMAGES / f"here_{name[3:]}.svg") as file:
+            file.write_text(here.draw(name[3:]))
 
 
 if __name__ == "__main__":
@@ -96,5 +102,6 @@ if __name__ == "__main__":
         before = nbformat.writes(notebook)
         notebook.cells = with_head(path.stem, notebook.cells)
         if nbformat.writes(notebook) != before:
-            nbformat.write(notebook, path)
+            with whole_file(path) as file:
+                nbformat.write(notebook, file)
             print(f"{path.name}: its head is written anew")

@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
+Cells = list[NotebookNode]
 CHAPTERS = Path(__file__).parent
 WORDS_A_MINUTE, LINES_A_MINUTE = 200, 10
 RULE = (
@@ -17,34 +19,34 @@ RULE = (
 )
 
 
-def chapters():
+def chapters() -> list[Path]:
     """Paths of all chapters in order, the appendices last."""
     return sorted(CHAPTERS.glob("[0-9A][0-9]_*.ipynb"))
 
 
-def number(name):
+def number(name: str) -> str:
     """A chapter's number as readers see it: 4 for 04_..., A1 for A1_..."""
     return name[:2].lstrip("0")
 
 
-def read_cells(path):
+def read_cells(path: Path) -> Cells:
     """The cells of a notebook."""
     return nbformat.read(path, as_version=4).cells
 
 
-def tags(cell):
+def tags(cell: NotebookNode) -> set[str]:
     """The tags of a cell, as a set."""
     return set(cell.metadata.get("tags", ()))
 
 
-def prose(source):
+def prose(source: str) -> str:
     """Markdown without code, formulas, addresses and generated parts."""
     text = re.sub(r"<!-- (\w+) -->.*?<!-- end of \1 -->", "", source, flags=re.DOTALL)
     text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
     return re.sub(r"\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)", "", text, flags=re.DOTALL)
 
 
-def words(cells):
+def words(cells: Cells) -> int:
     """How many words of text a chapter has, without code, formulas and captions."""
     lines = []
     for cell in cells:
@@ -53,7 +55,7 @@ def words(cells):
     return sum(len(x.split()) for x in lines if not x.startswith("**Figure "))
 
 
-def code_lines(cells):
+def code_lines(cells: Cells) -> int:
     """How many lines of code a chapter shows: no empty and no folded ones."""
     code = [
         cell.source
@@ -63,7 +65,7 @@ def code_lines(cells):
     return sum(bool(line.strip()) for line in "\n".join(code).splitlines())
 
 
-def reading_minutes(cells):
+def reading_minutes(cells: Cells) -> int:
     """How long a chapter takes to read, to the next five minutes."""
     minutes = words(cells) / WORDS_A_MINUTE + code_lines(cells) / LINES_A_MINUTE
     return 5 * max(1, round(minutes / 5))

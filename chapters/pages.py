@@ -5,8 +5,11 @@ is served with the site: no page asks another server for anything.
 """
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 MATHJAX = Path(__file__).parent.parent / "node_modules/mathjax/es5"
@@ -45,13 +48,15 @@ number or name since the link was made.</p>
 """
 
 
-def leave_out_thebe(app, page, template, context, doctree):
+def leave_out_thebe(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
+) -> None:
     """Drop the scripts of Thebe, which no page uses; loaded twice, they fail."""
     for kind in ("script_files", "css_files"):
         context[kind] = [f for f in context[kind] if "thebe" not in repr(vars(f))]
 
 
-def copy_mathjax(target):
+def copy_mathjax(target: Path) -> None:
     """Copy the part of MathJax that pages load."""
     for name in SERVED:
         source = MATHJAX / name
@@ -66,7 +71,7 @@ def copy_mathjax(target):
             shutil.copyfile(source, target / name)
 
 
-def site_map(base, pages):
+def site_map(base: str, pages: Iterable[str]) -> str:
     """The addresses of all pages as sitemap.xml."""
     entries = [f"  <url><loc>{base}/{page}.html</loc></url>" for page in sorted(pages)]
     begin = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -74,7 +79,7 @@ def site_map(base, pages):
     return "\n".join([begin, *entries, "</urlset>", ""])
 
 
-def finish(app, exception):
+def finish(app: Sphinx, exception: Exception | None) -> None:
     """Add to a built site what Sphinx does not make."""
     if exception or app.builder.format != "html":
         return
@@ -88,7 +93,7 @@ def finish(app, exception):
     (site / "404.html").write_text(NOT_FOUND.format(base=base, title=title))
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx what this extension does."""
     app.connect("html-page-context", leave_out_thebe, priority=900)
     app.connect("build-finished", finish)

@@ -3,9 +3,15 @@
 Needs matplotlib, which the package itself does not.
 """
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.typing import ColorType
+from numpy.typing import ArrayLike
 
 # Okabe and Ito's colours, which readers with any colour vision tell apart
 AXIS = {
@@ -34,12 +40,12 @@ STYLE = {
 }
 
 
-def use_style():
+def use_style() -> None:
     """Give every later figure the book's look."""
     plt.rcParams.update(STYLE)
 
 
-def canvas(width, height, scale=0.5):
+def canvas(width: float, height: float, scale: float = 0.5) -> Axes:
     """Return axes of width x height units without frame, y pointing down."""
     figure, ax = plt.subplots(figsize=(width * scale, height * scale))
     ax.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
@@ -48,13 +54,21 @@ def canvas(width, height, scale=0.5):
     return ax
 
 
-def tint(color, amount=0.75):
+def tint(color: ColorType, amount: float = 0.75) -> tuple[float, float, float]:
     """Mix a colour with white; amount 1 gives white."""
     rgb = np.array(plt.matplotlib.colors.to_rgb(color))
     return tuple(rgb + (1 - rgb) * amount)
 
 
-def cells(ax, x, y, values, colors=None, size=1.0, font=8):
+def cells(
+    ax: Axes,
+    x: float,
+    y: float,
+    values: ArrayLike,
+    colors: Sequence[Sequence[ColorType]] | None = None,
+    size: float = 1.0,
+    font: float = 8,
+) -> None:
     """Draw a matrix as a grid of cells with its top left corner at (x, y).
 
     `values` is a 2-D array that is printed in the cells; `colors` a matrix of
@@ -70,12 +84,29 @@ def cells(ax, x, y, values, colors=None, size=1.0, font=8):
         ax.text(*centre, text, ha="center", va="center", fontsize=font, color=INK)
 
 
-def outline(ax, x, y, width, height, color=INK, lw=2.5):
+def outline(
+    ax: Axes,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    color: ColorType = INK,
+    lw: float = 2.5,
+) -> None:
     """Draw a thick frame, such as a window's border."""
     ax.add_patch(Rectangle((x, y), width, height, fc="none", ec=color, lw=lw))
 
 
-def box(ax, x, y, width, height, text, color=FAINT, font=9):
+def box(
+    ax: Axes,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    text: str,
+    color: ColorType = FAINT,
+    font: float = 9,
+) -> None:
     """Draw a rounded box with centred text: one operation of a network."""
     ax.add_patch(
         FancyBboxPatch(
@@ -87,7 +118,14 @@ def box(ax, x, y, width, height, text, color=FAINT, font=9):
     ax.text(*centre, text, ha="center", va="center", fontsize=font, color=INK)
 
 
-def arrow(ax, start, end, text="", color=INK, bend=0.0):
+def arrow(
+    ax: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    text: str = "",
+    color: ColorType = INK,
+    bend: float = 0.0,
+) -> None:
     """Draw an arrow from start to end, with a label beside its middle."""
     style = {"arrowstyle": "-|>", "color": color, "lw": 1.3, "shrinkA": 1, "shrinkB": 1}
     style["connectionstyle"] = f"arc3,rad={bend}"
@@ -97,13 +135,22 @@ def arrow(ax, start, end, text="", color=INK, bend=0.0):
         ax.text(*middle, text, ha="center", va="bottom", fontsize=8, color=color)
 
 
-def axis_label(ax, x, y, name, text=None, rotation=0):
+def axis_label(
+    ax: Axes,
+    x: float,
+    y: float,
+    name: str,
+    text: str | None = None,
+    rotation: float = 0,
+) -> None:
     """Write the name of a tensor axis in its colour."""
     style = {"color": AXIS[name], "fontweight": "bold", "rotation": rotation}
     ax.text(x, y, text or name, ha="center", va="center", fontsize=10, **style)
 
 
-def show_images(images, titles, width=10.0):
+def show_images(
+    images: Sequence[ArrayLike], titles: Sequence[str], width: float = 10.0
+) -> Figure:
     """Show images (uint8, or 2-D float) side by side under their titles."""
     figure, axes = plt.subplots(1, len(images), figsize=(width, width / len(images)))
     for ax, image, title in zip(np.atleast_1d(axes), images, titles):
@@ -116,7 +163,15 @@ def show_images(images, titles, width=10.0):
     return figure
 
 
-def window_grid(ax, height, width, window_size, shift=0, color=INK, lw=1.6):
+def window_grid(
+    ax: Axes,
+    height: int,
+    width: int,
+    window_size: int,
+    shift: int = 0,
+    color: ColorType = INK,
+    lw: float = 1.6,
+) -> None:
     """Draw the windows' borders, moved by `shift`, over an image on `imshow` axes."""
     style = {"color": color, "lw": lw, "clip_on": False}
     for y in sorted({0, height, *range(shift, height, window_size)}):
@@ -125,7 +180,13 @@ def window_grid(ax, height, width, window_size, shift=0, color=INK, lw=1.6):
         ax.plot([x - 0.5, x - 0.5], [-0.5, height - 0.5], **style)
 
 
-def influence_map(ax, change, pixel, window_size, shift=0):
+def influence_map(
+    ax: Axes,
+    change: ArrayLike,
+    pixel: tuple[int, int],
+    window_size: int,
+    shift: int = 0,
+) -> None:
     """Show how much each pixel (H, W) moved when `pixel` (row, column) was changed.
 
     The colours are logarithmic, pixels that did not move stay white, and the

@@ -11,8 +11,10 @@ from pathlib import Path
 from matplotlib.colors import to_hex
 
 from swinir_lite.drawing import AXIS, INK, tint
+from swinir_lite.whole_files import whole_file
 
 CHAPTERS = Path(__file__).parent.parent
+Part = tuple[float, list[str], int]  # width, lines, chapter
 WIDTH, HEIGHT = 980, 520
 COLOR = {  # of what each chapter builds
     1: AXIS["B"],
@@ -26,25 +28,35 @@ COLOR = {  # of what each chapter builds
 }
 
 
-def link(chapter, drawing):
+def link(chapter: int, drawing: str) -> str:
     """Make a drawing lead to its chapter, if the chapter exists."""
     for path in CHAPTERS.glob(f"{chapter:02}_*.ipynb"):
         return f'<a href="chapters/{path.stem}.html">{drawing}</a>'
     return drawing
 
 
-def text(x, y, words, size=13, anchor="middle", weight="normal", color=INK):
+def text(
+    x: float,
+    y: float,
+    words: str,
+    size: int = 13,
+    anchor: str = "middle",
+    weight: str = "normal",
+    color: str = INK,
+) -> str:
     style = f'font-size="{size}" text-anchor="{anchor}" font-weight="{weight}"'
     return f'<text x="{x}" y="{y}" {style} fill="{color}">{words}</text>'
 
 
-def badge(x, y, chapter):
+def badge(x: float, y: float, chapter: int) -> str:
     """The number of a chapter in a disc."""
     disc = f'<circle cx="{x}" cy="{y}" r="9" fill="{COLOR[chapter]}"/>'
     return disc + text(x, y + 4, chapter, 11, weight="bold", color="#FFFFFF")
 
 
-def box(x, y, width, height, lines, chapter):
+def box(
+    x: float, y: float, width: float, height: float, lines: list[str], chapter: int
+) -> str:
     """One operation: a box that leads to the chapter that builds it."""
     color = COLOR[chapter]
     fill = to_hex(tint(color, 0.8))
@@ -57,7 +69,9 @@ def box(x, y, width, height, lines, chapter):
     return link(chapter, shape + "".join(words) + badge(x + width, y, chapter))
 
 
-def frame(x, y, width, height, title, chapter):
+def frame(
+    x: float, y: float, width: float, height: float, title: str, chapter: int
+) -> str:
     """A zoom into one box of the row above."""
     shape = (
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="10" '
@@ -68,7 +82,7 @@ def frame(x, y, width, height, title, chapter):
     return shape + link(chapter, title + badge(x + width, y, chapter))
 
 
-def line(*points, arrow=True, dashed=False):
+def line(*points: tuple[float, float], arrow: bool = True, dashed: bool = False) -> str:
     """A line through points, with an arrow at its end."""
     path = " ".join(f"{x},{y}" for x, y in points)
     end = ' marker-end="url(#arrow)"' if arrow else ""
@@ -79,13 +93,13 @@ def line(*points, arrow=True, dashed=False):
     )
 
 
-def plus(x, y):
+def plus(x: float, y: float) -> str:
     """Where a residual is added."""
     disc = f'<circle cx="{x}" cy="{y}" r="11" fill="#FFFFFF" stroke="{INK}"/>'
     return disc + text(x, y + 6, "+", 17)
 
 
-def pixels(x, y, side, count):
+def pixels(x: float, y: float, side: float, count: int) -> str:
     """An image as a grid of gray pixels, finer for high quality."""
     cell = side / count
     shades = []
@@ -103,7 +117,9 @@ def pixels(x, y, side, count):
     return "".join(shades) + f'{edge} stroke="{INK}"/>'
 
 
-def chain(x, y, height, gap, parts):
+def chain(
+    x: float, y: float, height: float, gap: float, parts: list[Part | None]
+) -> tuple[list[str], list[float], list[float], float]:
     """Boxes and additions from left to right, with arrows; with their places.
 
     `parts` are (width, lines, chapter), or None for an addition.  Returns the
@@ -126,12 +142,12 @@ def chain(x, y, height, gap, parts):
     return drawings, gaps, sums, x
 
 
-def residual(start, end, y, top):
+def residual(start: float, end: float, y: float, top: float) -> str:
     """The line that carries features past some boxes to an addition."""
     return line((start, y), (start, top), (end, top), (end, y - 12))
 
 
-def network():
+def network() -> list[str]:
     """The first row: from the low-quality image to the high-quality one."""
     parts = [
         (92, ["3x3", "convolution"], 2),
@@ -162,7 +178,7 @@ def network():
     ]
 
 
-def block():
+def block() -> list[str]:
     """The second row: what is in an RSTB."""
     parts = [
         (80, ["STL"], 6),
@@ -184,7 +200,7 @@ def block():
     ]
 
 
-def layer():
+def layer() -> list[str]:
     """The third row: what is in a Swin Transformer layer."""
     parts = [
         (58, ["Layer", "Norm"], 6),
@@ -211,7 +227,7 @@ def layer():
     ]
 
 
-def draw():
+def draw() -> str:
     """The figure as the text of an SVG file."""
     title = "SwinIR from low quality to high quality, each part with its chapter"
     marker = (
@@ -229,4 +245,5 @@ def draw():
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("architecture.svg").write_text(draw())
+    with whole_file(Path(__file__).with_name("architecture.svg")) as file:
+        file.write_text(draw())

@@ -13,11 +13,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from skimage import data
 
 from swinir_lite import drawing, imresize, load_model, psnr, to_image, to_tensor
 from swinir_lite.denoising_and_jpeg import add_gaussian_noise, add_jpeg_artifacts
 from swinir_lite.real_world_super_resolution import degrade_photograph
+from swinir_lite.whole_files import whole_file
 
 SIDE, AROUND = 96, 32  # of a part that is shown, and what the model sees around it
 TASKS = {  # title: (model, damage, photograph, top left corner of the part)
@@ -49,7 +51,7 @@ TASKS = {  # title: (model, damage, photograph, top left corner of the part)
 
 
 @torch.no_grad()
-def restore(title):
+def restore(title: str) -> tuple[np.ndarray, np.ndarray, float, float]:
     """A task's part before and after, and the two scores: (in, out, dB, dB)."""
     name, damage, photograph, (top, left) = TASKS[title]
     model, photo = load_model(name), photograph()
@@ -73,7 +75,7 @@ def restore(title):
     return coarse[inside, inside], high, *scores
 
 
-def draw():
+def draw() -> Figure:
     """Four columns, damaged above restored."""
     figure, axes = plt.subplots(2, len(TASKS), figsize=(6.5, 3.9))
     for column, title in zip(axes.T, TASKS):
@@ -92,4 +94,5 @@ def draw():
 
 if __name__ == "__main__":
     drawing.use_style()
-    draw().savefig(Path(__file__).with_name("before_after.png"), dpi=160)
+    with whole_file(Path(__file__).with_name("before_after.png")) as file:
+        draw().savefig(file, dpi=160, format="png")

@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex
 
 from swinir_lite.drawing import AXIS, INK, tint
 
+Part = tuple[str, float, list[str] | str]  # name, width, lines of its label
 IMAGES = Path(__file__).parent
 WIDTH, HEIGHT = 360, 234
 QUIET, EDGE = "#595959", "#B4B4B4"  # words and boxes of the other parts
@@ -93,14 +94,14 @@ PLACES = {
 }
 
 
-def place(name):
+def place(name: str) -> tuple[set[str], str, str]:
     """The parts, their name and their colour for a chapter's name without number."""
     if name not in PLACES:
         raise KeyError(f"say in chapters/images/here.py which parts {name!r} builds")
     return PLACES[name]
 
 
-def alt(name):
+def alt(name: str) -> str:
     """The map in words."""
     return (
         "Where this chapter stands: SwinIR as a chain of boxes, below it one of its "
@@ -108,12 +109,22 @@ def alt(name):
     )
 
 
-def text(x, y, words, size=12, color=INK, weight="normal", anchor="middle"):
+def text(
+    x: float,
+    y: float,
+    words: str,
+    size: int = 12,
+    color: str = INK,
+    weight: str = "normal",
+    anchor: str = "middle",
+) -> str:
     style = f'font-size="{size}" text-anchor="{anchor}" font-weight="{weight}"'
     return f'<text x="{x:g}" y="{y:g}" {style} fill="{color}">{words}</text>'
 
 
-def box(x, y, width, lines, color):
+def box(
+    x: float, y: float, width: float, lines: list[str] | str, color: str | None
+) -> str:
     """A part with its label; `color` is None for the parts of other chapters."""
     fill, edge = (to_hex(tint(color, 0.7)), color) if color else ("#FFFFFF", EDGE)
     ink, weight = (INK, "bold") if color else (QUIET, "normal")
@@ -132,7 +143,7 @@ def box(x, y, width, lines, color):
     )
 
 
-def row(parts, top, here, color):
+def row(parts: list[Part], top: float, here: set[str], color: str) -> list[str]:
     """A chain of parts from left to right."""
     gap = 6 if len(parts) < 9 else (WIDTH - 2 - sum(w for _, w, _ in parts)) / 8
     x, drawings = 1, []
@@ -145,14 +156,14 @@ def row(parts, top, here, color):
     return drawings
 
 
-def legend(color):
+def legend(color: str) -> str:
     """What the colour says, beside the short last row."""
     swatch = f'<rect x="236" y="203" width="20" height="18" rx="4" stroke="{color}"'
     swatch += f' stroke-width="2" fill="{to_hex(tint(color, 0.7))}"/>'
     return swatch + text(264, 216, "you are here", 12, INK, "bold", "start")
 
 
-def draw(name):
+def draw(name: str) -> str:
     """The map for a chapter as the text of an SVG file."""
     here, _, color = place(name)
     drawings = [f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#FFFFFF"/>']

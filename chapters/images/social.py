@@ -9,14 +9,16 @@ from pathlib import Path
 
 import before_after
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 from swinir_lite import drawing
+from swinir_lite.whole_files import whole_file
 
 STATIC = Path(__file__).parents[2] / "_static"
 WIDTH, HEIGHT, DPI = 1200, 630, 100
 
 
-def draw():
+def draw() -> Figure:
     """The title over a part of a photograph before and after restoration."""
     low, restored, *_ = before_after.restore("enlarged 4x")
     figure = plt.figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI)
@@ -38,5 +40,6 @@ def draw():
 
 if __name__ == "__main__":
     drawing.use_style()
-    with plt.rc_context({"savefig.bbox": "standard"}):
-        draw().savefig(STATIC / "social.png", dpi=DPI)
+    exact = plt.rc_context({"savefig.bbox": "standard"})
+    with exact, whole_file(STATIC / "social.png") as file:
+        draw().savefig(file, dpi=DPI, format="png")

@@ -10,7 +10,7 @@ from .notebooks import ROOT
 from .test_site import SITE, TOC, toc_pages
 
 sys.path.insert(0, str(ROOT / "chapters"))
-import print as printer
+import printing
 from browser import MISSING, chromium, launched, served
 
 PAGES = [*toc_pages(TOC), "search", "404"]
@@ -139,7 +139,7 @@ def test_printing_opens_all_folds_and_closes_them_again(browser, site):
 
 def test_the_pdf_holds_what_folds_hide(browser, site):
     public = "https://example.org/book"
-    title, printed = printer.print_page(browser, site, PAGES[1], public)
+    title, printed = printing.print_page(browser, site, PAGES[1], public)
     pages = PdfReader(io.BytesIO(printed)).pages
     words = " ".join(page.extract_text() for page in pages)
     page, _ = load(browser, f"{site}/{PAGES[1]}.html")

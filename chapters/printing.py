@@ -1,6 +1,6 @@
 """Print the built site as one PDF, with all folds open.
 
-    python chapters/print.py book.pdf
+    python chapters/printing.py book.pdf
 
 Chromium prints each page; links between pages lead to the site's public address.
 """
@@ -11,7 +11,10 @@ from pathlib import Path
 
 import yaml
 from browser import MISSING, chromium, launched, served
+from playwright.sync_api import Browser
 from pypdf import PdfReader, PdfWriter
+
+from swinir_lite.whole_files import whole_file
 
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "_build/html"
@@ -35,14 +38,16 @@ PUBLIC_LINKS = """([here, there]) => {
 }"""
 
 
-def pages():
+def pages() -> list[str]:
     """The names of all pages in the order of the table of contents."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     parts = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
     return [toc["root"], *parts]
 
 
-def print_page(browser, address, name, public):
+def print_page(
+    browser: Browser, address: str, name: str, public: str
+) -> tuple[str, bytes]:
     """A page of the site as PDF, and its title."""
     page = browser.new_page()
     page.goto(f"{address}/{name}.html")
@@ -53,7 +58,7 @@ def print_page(browser, address, name, public):
     return title.strip(" #\n"), printed
 
 
-def book(site=SITE):
+def book(site: Path = SITE) -> PdfWriter:
     """All pages as one PDF with an outline of their titles."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     writer = PdfWriter()
@@ -73,5 +78,6 @@ if __name__ == "__main__":
     if not chromium():
         sys.exit(f"No PDF was made: {MISSING}.")
     target = Path(sys.argv[1])
-    book().write(target)
+    with whole_file(target) as file:
+        book().write(file)
     print(f"{target} has {len(PdfReader(target).pages)} pages")
