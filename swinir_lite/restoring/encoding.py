@@ -20,6 +20,9 @@ SUFFIXES = {
 }  # fmt: skip
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 BIG = 2**31  # bytes of pixels, above which a TIFF is a BigTIFF
+STRIP_BYTES = 2**20  # of the file of rows, read at once
+# Pixels a millimetre: what libvips says of a file that says nothing; 72 dpi
+UNKNOWN_RESOLUTION, USUAL_RESOLUTION = 1.0, 72 / 25.4
 EIGHT_BITS = ("jpeg", "webp")
 LONGEST = {"jpeg": 65500, "webp": 16383}  # side, in pixels
 # Of the input's file, not of what is shown; the result has its own
@@ -66,43 +69,72 @@ class Encoding:
         }[self.format]
 
 
-def raw_image(path: str, shape, dtype: np.dtype) -> pyvips.Image:
-    """Rows in a file as an image of libvips."""
-    height, width, bands = shape
-    wide = dtype.itemsize == 2
-    gray, colour = ("grey16", "rgb16") if wide else ("b-w", "srgb")
-    return pyvips.Image.rawload(
-        os.fsencode(path), width, height, bands, format="ushort" if wide else "uchar",
-        interpretation=gray if bands < 3 else colour, access="sequential",
-    )  # fmt: skip
+def layout(shape: tuple[int, int, int]) -> dict:
+    """What tifffile is told of pixels (H, W, bands); alpha is the last of 2 or 4."""
+    bands = shape[2]
+    return {
+        "photometric": "rgb" if bands > 2 else "minisblack",
+        "planarconfig": "contig" if bands > 1 else None,
+        "extrasamples": ["UNASSALPHA"] if bands in (2, 4) else None,
+        "metadata": None,
+        "software": False,
+    }
 
 
-def encode(raw, shape, dtype, header, path: Path, encoding: Encoding) -> None:
-    """Encode rows from a raw file into a file of the format, by streaming.
+def begin_rows(path: str, shape: tuple[int, int, int], dtype: np.dtype) -> int:
+    """Make a file to write rows to, a TIFF that is not compressed; where they start.
+
+    libvips reads it by strips; a file without a header it would map into memory whole.
+    """
+    bands = shape[2]
+    strip = max(1, STRIP_BYTES // (shape[1] * bands * dtype.itemsize))
+    with tifffile.TiffWriter(path, bigtiff=True) as file:
+        file.write(
+            shape=shape if bands > 1 else shape[:2], dtype=dtype, rowsperstrip=strip,
+            **layout(shape),
+        )  # fmt: skip
+    with tifffile.TiffFile(path) as file:
+        return file.pages[0].dataoffsets[0]
+
+
+def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> None:
+    """Encode a file of rows into one of the format, in constant memory.
+
+    Args:
+        rows: what `begin_rows` began, complete.
+        header: an image with the metadata of the result.
+        path: of the result.
+        encoding: how it is written.
 
     Raises:
         OSError: if it cannot be written, as where the disk is full.
     """
     keep = [PROFILE] if encoding.strip_metadata else header.get_fields()
     wanted = set(keep) - OWN
-    image = with_metadata(raw_image(raw, shape, dtype), header, wanted.__contains__)
-    if not encoding.strip_metadata:
-        image = image.copy(xres=header.xres, yres=header.yres)
+    image = pyvips.Image.tiffload(os.fsencode(rows), access="sequential")
+    image = with_metadata(image, header, wanted.__contains__)
+    image = image.copy(**resolution(header, encoding))
     xmp = bytes(field_of(image, XMP, b""))
     if xmp and encoding.format == "png":
         image.remove(XMP)  # libvips would write it where few look
     options = encoding.options()
     if encoding.format == "tiff":
-        options["bigtiff"] = np.prod(shape, dtype=float) * dtype.itemsize > BIG
-    save = getattr(image, f"{encoding.format}save")
+        options["bigtiff"] = os.path.getsize(rows) > BIG
     try:
-        save(os.fsencode(path), **options)
+        getattr(image, f"{encoding.format}save")(os.fsencode(path), **options)
     except pyvips.Error as error:
         raise OSError(f"cannot be written: {reason(error)}") from error
     if xmp and encoding.format == "png":
         append_xmp(path, xmp)
     if encoding.format == "tiff" and image.get_typeof(EXIF):
         write_exif(path, bytes(image.get(EXIF)))
+
+
+def resolution(header: pyvips.Image, encoding: Encoding) -> dict[str, float]:
+    """Pixels a millimetre, from the input unless that is unknown or to be dropped."""
+    if encoding.strip_metadata or header.xres == UNKNOWN_RESOLUTION:
+        return {"xres": USUAL_RESOLUTION, "yres": USUAL_RESOLUTION}
+    return {"xres": header.xres, "yres": header.yres}
 
 
 def append_xmp(path: Path, packet: bytes) -> None:
@@ -118,36 +150,35 @@ def append_xmp(path: Path, packet: bytes) -> None:
 
 def page_tags(header: pyvips.Image, encoding: Encoding) -> dict:
     """A page's profile, resolution and XMP, as tifffile wants them."""
-    tags = {}
+    across, down = resolution(header, encoding).values()
+    tags = {"resolution": (across * 10, down * 10), "resolutionunit": "CENTIMETER"}
     if profile := field_of(header, PROFILE):
         tags["iccprofile"] = bytes(profile)
-    if encoding.strip_metadata:
-        return tags
-    tags["resolution"] = (header.xres * 10, header.yres * 10)
-    tags["resolutionunit"] = "CENTIMETER"
-    if packet := field_of(header, XMP):
+    packet = field_of(header, XMP)
+    if packet and not encoding.strip_metadata:
         tags["extratags"] = [(700, "B", len(packet), bytes(packet), True)]
     return tags
 
 
-def encode_pages(pages, path: Path, encoding: Encoding) -> None:
+def encode_pages(
+    pages: list[tuple[str, pyvips.Image]], path: Path, encoding: Encoding
+) -> None:
     """Encode pages, which may differ in size and kind, into one TIFF.
 
     Args:
-        pages: the arguments `raw, shape, dtype, header` of `encode` for each.
+        pages: `rows` and `header` of each, as for `encode`.
+        path: of the result.
+        encoding: how it is written.
     """
-    total = sum(Path(raw).stat().st_size for raw, *_ in pages)
+    total = sum(os.path.getsize(rows) for rows, _ in pages)
     with tifffile.TiffWriter(path, bigtiff=total > BIG) as file:
-        for raw, shape, dtype, header in pages:
-            rows, bands = np.memmap(raw, dtype, "r", shape=shape), shape[2]
+        for rows, header in pages:
+            pixels = tifffile.memmap(rows, mode="r")
+            shape = pixels.shape if pixels.ndim == 3 else (*pixels.shape, 1)
             file.write(
-                rows if bands > 1 else rows[..., 0],
-                photometric="rgb" if bands > 2 else "minisblack",
-                planarconfig="contig" if bands > 1 else None,
-                extrasamples=["UNASSALPHA"] if bands in (2, 4) else None,
-                compression="zlib", predictor=True, metadata=None, software=False,
+                pixels, compression="zlib", predictor=True, **layout(shape),
                 **page_tags(header, encoding),
             )  # fmt: skip
-    first = pages[0][3]
+    first = pages[0][1]
     if not encoding.strip_metadata and first.get_typeof(EXIF):
         write_exif(path, bytes(first.get(EXIF)))

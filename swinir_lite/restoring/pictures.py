@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..image_restoration import imresize
 from ..whole_files import whole_file
 from .decoding import MAX_PIXELS, PixelsOnDisk, decode
-from .encoding import EIGHT_BITS, Encoding, encode, encode_pages
+from .encoding import EIGHT_BITS, Encoding, begin_rows, encode, encode_pages
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 SPREAD = (1, 2, 4, 8, 16)  # reaches, in pixels, at which visible colours are looked for
@@ -266,8 +266,8 @@ class PictureWriter:
         self, picture: Picture, path: str | Path, scale: int, encoding: Encoding
     ):
         self.path, self.scale, self.encoding = Path(path), scale, encoding
-        self.finished = []  # (raw file, result) of each page
-        self.raw = None
+        self.finished = []  # (file of rows, header) of each page
+        self.rows = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.begin(picture)
 
@@ -293,34 +293,32 @@ class PictureWriter:
 
     def write(self, rows: np.ndarray) -> None:
         """Take the next rows, (n, width * scale, channels); see `Result.finish`."""
-        if self.raw is None:
-            folder = self.path.parent
-            handle, name = tempfile.mkstemp(".partial", ".", folder)
-            self.raw = os.fdopen(handle, "wb")
-            self.finished.append((name, self.result))
-        self.raw.write(np.ascontiguousarray(self.result.finish(rows)).data)
+        if self.rows is None:
+            handle, name = tempfile.mkstemp(".partial", ".", self.path.parent)
+            self.finished.append((name, self.result.picture.header))
+            self.rows = os.fdopen(handle, "rb+")
+            start = begin_rows(name, self.result.shape, self.result.dtype)
+            self.rows.seek(start)
+        self.rows.write(np.ascontiguousarray(self.result.finish(rows)).data)
         if self.result.top == self.result.shape[0]:
-            self.raw.close()
-            self.raw = None
+            self.rows.close()
+            self.rows = None
 
     def close(self) -> None:
         """Encode what was written and give the file its name."""
-        pages = [
-            (name, r.shape, r.dtype, r.picture.header) for name, r in self.finished
-        ]
         with whole_file(self.path) as partial:
-            if len(pages) == 1:
-                encode(*pages[0], partial, self.encoding)
+            if len(self.finished) == 1:
+                encode(*self.finished[0], partial, self.encoding)
             else:
-                encode_pages(pages, partial, self.encoding)
+                encode_pages(self.finished, partial, self.encoding)
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, traceback):
         try:
-            if self.raw:
-                self.raw.close()
+            if self.rows:
+                self.rows.close()
             if kind is None:
                 self.close()
         finally:
