@@ -9,7 +9,7 @@ from torch import nn
 from ..variants import Config
 
 # Pixels of a tile at most: on a CPU larger ones save little time and cost memory
-LARGEST = {"cpu": 2**19, "cuda": 2**21}
+LARGEST = {"cpu": 7 * 2**16, "cuda": 2**21}
 BAND_BYTES = 2**28  # of the restored rows that a row of tiles covers
 # Feature maps of the network's width that are in memory at once, in float32
 FEATURE_MAPS = {"cpu": 7, "cuda": 30}
