@@ -592,6 +592,19 @@ def test_half_a_picture_is_refused(photo, refused_picture, kind):
     assert "cannot be decoded" in line
 
 
+def test_a_jpeg_that_lacks_its_end_but_says_it_is_whole(photo, restored):
+    content = saved(Image.fromarray(photo(64, 80)), "jpeg")
+    at = content.index(b"\xff\xda")
+    path, err = restored(content[: (at + len(content)) // 2] + b"\xff\xd9", "jpg")
+    assert "damaged, but restored" in err
+    assert read_png(path).shape == (128, 160, 3)
+
+
+def test_what_follows_a_jpeg_does_no_harm(photo, restored):
+    content = saved(Image.fromarray(photo(16, 16)), "jpeg")
+    assert restored(content + b"a phone's own data" * 99, "jpg")[1] == ""
+
+
 def test_what_is_no_picture(refused_picture):
     assert "the file is empty" in refused_picture(b"", "png")
     assert "no picture that can be read" in refused_picture(b"hello\n", "jpg")
