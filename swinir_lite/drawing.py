@@ -149,16 +149,24 @@ def axis_label(
 
 
 def show_images(
-    images: Sequence[ArrayLike], titles: Sequence[str], width: float = 10.0
+    images: Sequence[ArrayLike], titles: Sequence[str], width: float = 6.5
 ) -> Figure:
-    """Show images (uint8, or 2-D float) side by side under their titles."""
-    figure, axes = plt.subplots(1, len(images), figsize=(width, width / len(images)))
-    for ax, image, title in zip(np.atleast_1d(axes), images, titles):
+    """Show images (uint8, or 2-D float) under their titles, at most three in a row.
+
+    At the width given here, in inches, a phone shows the titles at a size that can be
+    read.
+    """
+    columns = 2 if len(images) == 4 else min(3, len(images))
+    rows = -(-len(images) // columns)
+    size = width, rows * width / columns
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for ax in grid.flat:
+        ax.axis("off")
+    for ax, image, title in zip(grid.flat, images, titles):
         peak = 255 if np.asarray(image).dtype == np.uint8 else None
         cmap = "gray" if np.ndim(image) == 2 else None
         ax.imshow(image, cmap=cmap, vmin=0 if peak else None, vmax=peak)
         ax.set_title(title, fontsize=9)
-        ax.axis("off")
     figure.tight_layout()
     return figure
 

@@ -37,7 +37,7 @@ BLOCK = [
 ]
 ATTENTION = [
     ("norm", 38, ["norm"]),
-    ("shift", 36, ["cyclic", "shift"]),
+    ("shift", 44, ["cyclic", "shift"]),
     ("windows", 56, ["window", "partition"]),
     ("attention", 70, ["attention", "+ bias"]),
     ("windows", 54, ["window", "reverse"]),

@@ -70,6 +70,18 @@ def test_bytes_are_shown_from_0_to_255_and_floats_from_least_to_greatest():
     assert [ax.get_title() for ax in figure.axes] == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("count", "rows"), [(1, [1]), (3, [3]), (4, [2, 2]), (5, [3, 2])]
+)
+def test_images_are_wrapped_into_rows_that_a_phone_can_show(count, rows):
+    names = [str(k) for k in range(count)]
+    figure = drawing.show_images([np.zeros((4, 4))] * count, names)
+    shown = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title() for ax in shown] == names
+    heights = [round(ax.get_position().y0, 3) for ax in shown]
+    assert [heights.count(y) for y in dict.fromkeys(heights)] == rows
+
+
 def test_one_image_needs_no_row():
     figure = drawing.show_images([np.zeros((4, 4))], ["alone"])
     assert [ax.get_title() for ax in figure.axes] == ["alone"]
