@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from swinir_lite import SwinIR
+from swinir_lite.__main__ import main
 from swinir_lite.checkpoint import infer_config, key_map
 from swinir_lite.restoring.tiles import restore_rows
 from swinir_lite.speed.network import fastest
@@ -52,3 +54,21 @@ def test_pictures_equal_those_of_the_official_script(name):
     assert result.shape == expected.shape
     assert np.abs(result.astype(int) - expected).max() <= 1
     assert expected.std() > 10  # so that something is compared
+
+
+@pytest.mark.parametrize("name", ["lightweight_x2", "color_denoise", "gray_jpeg"])
+def test_restored_files_equal_those_of_the_official_script(name, tmp_path):
+    """From a file of official weights and a picture's file, by the command."""
+    config, expected = RELEASED[name], RESTORED[name]
+    weights, source, target = (tmp_path / n for n in ("w.pth", "a.png", "b.png"))
+    torch.save({"params": official_state(config)}, weights)
+    picture = small_picture(config.in_channels)
+    Image.fromarray(picture if config.in_channels == 3 else picture[..., 0]).save(
+        source
+    )
+    main(
+        ["restore", str(source), "-m", str(weights), "-o", str(target), "--tile", "0"]
+        + ["--device", "cpu", "--quiet"]
+    )
+    result = np.asarray(Image.open(target)).reshape(expected.shape)
+    assert np.abs(result.astype(int) - expected).max() <= 1
