@@ -4,6 +4,7 @@ An extension of Sphinx.  MathJax comes from node_modules, where `make book` puts
 is served with the site: no page asks another server for anything.
 """
 
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,12 +49,23 @@ number or name since the link was made.</p>
 """
 
 
-def leave_out_thebe(
+def leave_out(
     app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
 ) -> None:
-    """Drop the scripts of Thebe, which no page uses; loaded twice, they fail."""
+    """Drop scripts that a page does not use.
+
+    Thebe, which no page uses and which fails when it is loaded twice, as it would be;
+    MathJax, its megabyte where there is no formula.
+    """
+    unused = {"thebe", "mathjax"}
+    if re.search(r'class="[^"]*\bmath\b', context.get("body", "")):
+        unused.remove("mathjax")
     for kind in ("script_files", "css_files"):
-        context[kind] = [f for f in context[kind] if "thebe" not in repr(vars(f))]
+        context[kind] = [
+            file
+            for file in context[kind]
+            if not any(name in repr(vars(file)).lower() for name in unused)
+        ]
 
 
 def copy_mathjax(target: Path) -> None:
@@ -95,6 +107,6 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx what this extension does."""
-    app.connect("html-page-context", leave_out_thebe, priority=900)
+    app.connect("html-page-context", leave_out, priority=900)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

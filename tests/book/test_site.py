@@ -181,6 +181,7 @@ def test_the_site_brings_what_its_pages_need():
     preview = soup.find("meta", property="og:image")["content"]
     assert (SITE / preview.removeprefix(CONFIG["html"]["baseurl"] + "/")).is_file()
     assert not soup.select('script[src*="thebe"]')
+    assert not parse(SITE / "intro.html").select('script[src*="mathjax"]')
 
 
 def test_robots_find_every_page():
