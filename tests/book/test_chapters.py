@@ -26,7 +26,6 @@ UNFINISHED = {
         "words": 3181,
         "figures without their caption": 9,
     },
-    "04_relative_position_attention": {"figures without their caption": 6},
     "08_swinir": {
         "cells": 105,
         "lines of code on show": 393,
