@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page, sync_playwright
 
+MILLISECONDS = 300_000
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     "--no-sandbox",
@@ -40,11 +39,16 @@ def chromium() -> str | None:
     return named or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@contextmanager
-def launched() -> Iterator["Browser"]:
-    """A headless Chromium."""
-    from playwright.sync_api import sync_playwright
+def new_page(browser: Browser, **settings: object) -> Page:
+    """A page in a context of its own, patient enough for a busy machine."""
+    page = browser.new_context(**settings).new_page()
+    page.set_default_timeout(MILLISECONDS)
+    return page
 
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """A headless Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield browser

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from browser import MISSING, chromium, launched, served
+from browser import MISSING, chromium, launched, new_page, served
 from playwright.sync_api import Browser
 from pypdf import PdfReader, PdfWriter
 
@@ -49,12 +49,12 @@ def print_page(
     browser: Browser, address: str, name: str, public: str
 ) -> tuple[str, bytes]:
     """A page of the site as PDF, and its title."""
-    page = browser.new_page()
+    page = new_page(browser)
     page.goto(f"{address}/{name}.html")
     page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
     page.evaluate(PUBLIC_LINKS, [address, public])
     title, printed = page.locator("h1").first.inner_text(), page.pdf(**PAPER)
-    page.close()
+    page.context.close()
     return title.strip(" #\n"), printed
 
 

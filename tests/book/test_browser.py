@@ -11,7 +11,7 @@ from .test_site import SITE, TOC, toc_pages
 
 sys.path.insert(0, str(ROOT / "chapters"))
 import printing
-from browser import MISSING, chromium, launched, served
+from browser import MISSING, chromium, launched, new_page, served
 
 PAGES = [*toc_pages(TOC), "search", "404"]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
@@ -62,7 +62,7 @@ def site():
 
 def load(browser, address):
     """Open a page, and what it complained about meanwhile: (page, complaints)."""
-    page, complaints = browser.new_context(viewport=WIDE).new_page(), []
+    page, complaints = new_page(browser, viewport=WIDE), []
     base = "/".join(address.split("/")[:3])
 
     def ask(route):
