@@ -1,6 +1,7 @@
 """A network that a lack of memory does not stop (chapter 14)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +16,26 @@ SMALLEST_TILE = 16
 class PatientNetwork:
     """A network that halves the tile when memory runs out, and goes on.
 
-    Calls with `(B, C, h, w)`, h and w multiples of the window, and where in the
+    Called with `(B, C, h, w)`, h and w multiples of the window, and with where in the
     picture that lies, for messages.
+
+    Args:
+        network: what `fastest` returns.
+        scale: by what it enlarges.
+        window: side of its windows, 0 for a network without.
+        overlap: what smaller tiles share, unless they are too small for it.
+        compute: (network, tile) -> what becomes of the tile.
+        note: told in a line what a user should know.
     """
 
     def __init__(
-        self, network: nn.Module, scale: int, window: int, overlap: int, compute, note
+        self,
+        network: nn.Module,
+        scale: int,
+        window: int,
+        overlap: int,
+        compute: Callable[[nn.Module, Tensor], Tensor],
+        note: Callable[[str], None],
     ):
         self.network, self.compute, self.note = network, compute, note
         self.scale, self.window, self.overlap = scale, window, overlap
