@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from tqdm.auto import tqdm
@@ -20,7 +19,7 @@ from ..shipped_weights import known_degradation
 from ..speed.network import fastest
 from ..trained_models import load_trained
 from .decoding import MAX_PIXELS, count_pages, is_deep
-from .encoding import EIGHT_BITS, FORMATS, Encoding
+from .encoding import FORMATS, Encoding
 from .pictures import Picture, PictureWriter, open_picture
 from .pipeline import Outcome, restore_pictures
 from .planning import Job, Plan, make_plan
@@ -93,9 +92,7 @@ class Pictures:
     def writer(self, job: Job, picture: Picture) -> PictureWriter:
         """What takes a job's result."""
         encoding = Encoding(job.format, self.quality, self.strip_metadata)
-        if picture.dtype != np.uint8 and job.format in EIGHT_BITS:
-            cut = f"16 bits were cut to the 8 of {job.format.upper()}"
-            self.notes[job].append(cut)
+        self.notes[job].extend(encoding.losses(picture, self.scale))
         return PictureWriter(picture, job.target, self.scale, encoding)
 
 

@@ -10,10 +10,11 @@ import re
 import struct
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -37,6 +38,8 @@ LOADERS = {
 }
 MAX_PIXELS = 1e9
 VIPS_ERRORS = (pyvips.Error, UnicodeDecodeError)  # its message may be damaged too
+TURN = "orientation"  # the field of libvips for EXIF's
+MOST_EXIF = 65_533  # bytes that a JPEG can hold
 PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, struct.error,
     Image.DecompressionBombError,
@@ -51,7 +54,9 @@ class PixelsOnDisk:
     The file is mapped anew for each, so that what was read does not stay in memory.
     """
 
-    def __init__(self, path, shape: tuple[int, int, int], dtype, offset: int = 0):
+    def __init__(
+        self, path: str | Path, shape: tuple[int, int, int], dtype: str, offset: int = 0
+    ):
         self.path, self.shape, self.offset = path, shape, offset
         self.dtype = np.dtype(dtype)
 
@@ -72,16 +77,12 @@ class Decoded:
         pixels: (H, W, bands) of uint8 or uint16, indexed as an array; alpha is last.
         header: a libvips image whose metadata goes into the result.
         notes: lines that say what was converted.
-        kind: of the file, as `formats.kind_of` tells it.
-        lossless: whether results are to be in the same format.
         peak: the value of white.
     """
 
     pixels: np.ndarray | PixelsOnDisk
     header: pyvips.Image
     notes: list[str] = field(default_factory=list)
-    kind: str = ""
-    lossless: bool = False
     peak: int = 0
 
     def __post_init__(self):
@@ -96,21 +97,26 @@ def reason(error: pyvips.Error | UnicodeDecodeError) -> str:
     return "; ".join(dict.fromkeys(lines)) or error.message
 
 
-def field_of(image: pyvips.Image, name: str, default=None):
+def field_of(image: pyvips.Image, name: str, default: Any = None) -> Any:
     """A field of an image's metadata, or the default where it has none."""
     return image.get(name) if image.get_typeof(name) else default
 
 
-def attach_exif(image: pyvips.Image, block: bytes) -> pyvips.Image:
+def attach_exif(image: pyvips.Image, block: bytes, notes: list[str]) -> pyvips.Image:
     """The image with the fields of an EXIF block, as libvips reads it off a JPEG."""
-    carrier = io.BytesIO()
-    head = b"" if block.startswith(b"Exif\0\0") else b"Exif\0\0"
-    Image.new("L", (1, 1)).save(carrier, "JPEG", exif=head + block)
+    carrier, start = io.BytesIO(), b"Exif\0\0"
+    block = start + block.removeprefix(start)
+    if len(block) > MOST_EXIF:
+        notes.append(f"its EXIF was dropped: {len(block)} bytes are too many")
+        return image
+    Image.new("L", (1, 1)).save(carrier, "JPEG", exif=block)
     read = pyvips.Image.jpegload_buffer(carrier.getvalue())
-    return with_metadata(image, read, lambda name: "exif" in name or name[0] == "o")
+    return with_metadata(image, read, lambda name: "exif" in name or name == TURN)
 
 
-def with_metadata(image, source, wanted=lambda name: True) -> pyvips.Image:
+def with_metadata(
+    image: pyvips.Image, source: pyvips.Image, wanted: Callable[[str], bool]
+) -> pyvips.Image:
     """A copy of an image that has the wanted metadata of another."""
     image = image.copy()
     for name in source.get_fields()[10:]:  # the first ten describe pixels
@@ -126,22 +132,24 @@ def xmp_orientation(image: pyvips.Image) -> int:
     return int(found[1]) if found else 1
 
 
-def upright(image: pyvips.Image, path: str | Path, kind: str) -> pyvips.Image:
+def upright(
+    image: pyvips.Image, path: str | Path, kind: str, notes: list[str]
+) -> pyvips.Image:
     """Turn an image as EXIF says, or XMP where there is no EXIF; reset the tag."""
     if kind == "PNG" and not image.get_typeof("exif-data") and (e := late_exif(path)):
-        image = attach_exif(image, e)
+        image = attach_exif(image, e, notes)
     if kind == "TIFF" and (block := read_exif(path)):
-        image = attach_exif(image, block)
+        image = attach_exif(image, block, notes)
     turned = image.get_typeof("exif-ifd0-Orientation") or kind == "TIFF"
     if not turned and kind != "AVIF" and (value := xmp_orientation(image)) > 1:
         image = image.copy()
-        image.set_type(pyvips.GValue.gint_type, "orientation", value)
+        image.set_type(pyvips.GValue.gint_type, TURN, value)
     if packet := bytes(field_of(image, "xmp-data", b"")):
         reset = re.sub(rb"(tiff:Orientation(?:=[\"']|>)\s*)[2-8]", rb"\g<1>1", packet)
         image = image.copy()
         image.set_type(pyvips.GValue.blob_type, "xmp-data", reset)
     image = image.autorot().copy()
-    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
+    image.set_type(pyvips.GValue.gint_type, TURN, 1)
     return image
 
 
@@ -154,7 +162,9 @@ def check_frames(image: pyvips.Image, path: str | Path, kind: str) -> None:
         raise InputError(animation(kind))
 
 
-def load(path: str | Path, kind: str, page: int, max_pixels: float, fail_on: str):
+def load(
+    path: str | Path, kind: str, page: int, max_pixels: float, fail_on: str
+) -> pyvips.Image:
     """An image of libvips, its header checked, its pixels not yet read."""
     options = {"fail_on": fail_on, "access": "sequential"}
     if kind == "TIFF":
@@ -170,7 +180,7 @@ def load(path: str | Path, kind: str, page: int, max_pixels: float, fail_on: str
 
 def is_read_twice(image: pyvips.Image, path: str | Path, kind: str) -> bool:
     """Whether pixels are read in another order than the file's, or more than once."""
-    on_side = max(field_of(image, "orientation", 1), xmp_orientation(image)) > 4
+    on_side = max(field_of(image, TURN, 1), xmp_orientation(image)) > 4
     is_float = image.format in ("float", "double")
     return on_side or is_float or (kind == "PNG" and late_exif(path) is not None)
 
@@ -228,17 +238,18 @@ def pixels_of(image: pyvips.Image) -> np.ndarray | PixelsOnDisk:
     return pixels
 
 
-def decode_vips(path, kind, page, max_pixels, fail_on) -> Decoded:
-    """Decode by libvips."""
+def decode_vips(
+    path: str | Path, kind: str, page: int, max_pixels: float, fail_on: str
+) -> Decoded:
+    """Decode by libvips, which stops at what is as bad as `fail_on` says."""
     notes = []
     image = load(path, kind, page, max_pixels, fail_on)
     say_what_is_expanded(image, kind, notes)
-    image = to_integers(to_srgb(upright(image, path, kind), notes), notes)
+    image = to_integers(to_srgb(upright(image, path, kind, notes), notes), notes)
     colours = image.bands - image.hasalpha()
     if colours not in (1, 3):
         raise InputError(f"{image.bands} channels, need gray or RGB, or with alpha")
-    lossless = kind in ("PNG", "TIFF")
-    return Decoded(pixels_of(image), image, notes, kind, lossless)
+    return Decoded(pixels_of(image), image, notes)
 
 
 @contextmanager
@@ -275,10 +286,10 @@ def decode_pillow(path: str | Path, kind: str, max_pixels: float) -> Decoded:
         pixels = np.atleast_3d(np.array(turned.convert(mode)))
         header = pyvips.Image.black(1, 1)
         if exif := turned.info.get("exif"):
-            header = attach_exif(header, exif)
+            header = attach_exif(header, exif, notes)
         if profile := image.info.get("icc_profile"):
             header.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return Decoded(pixels, header, notes, kind)
+    return Decoded(pixels, header, notes)
 
 
 def decode_pnm(path: str | Path, max_pixels: float) -> Decoded:
@@ -301,7 +312,7 @@ def decode_pnm(path: str | Path, max_pixels: float) -> Decoded:
         raise InputError(f"declares {width}x{height} pixels, but holds {held} bytes")
     pixels = PixelsOnDisk(path, (height, width, bands), dtype, head.end())
     header = pyvips.Image.black(1, 1)
-    return Decoded(pixels, header, kind="PNM", peak=most)
+    return Decoded(pixels, header, peak=most)
 
 
 def decode(path: str | Path, page: int = 0, max_pixels: float = MAX_PIXELS) -> Decoded:

@@ -5,6 +5,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyvips
@@ -13,6 +14,9 @@ import tifffile
 from ..errors import InputError
 from .decoding import field_of, reason, with_metadata
 from .tiff_tags import write_exif
+
+if TYPE_CHECKING:
+    from .pictures import Picture
 
 SUFFIXES = {
     ".png": "png", ".tif": "tiff", ".tiff": "tiff", ".jpg": "jpeg", ".jpeg": "jpeg",
@@ -47,7 +51,7 @@ class Encoding:
     quality: int | None = None
     strip_metadata: bool = False
 
-    def check(self, picture, scale: int) -> None:
+    def check(self, picture: "Picture", scale: int) -> None:
         """Raise InputError if the format cannot hold a picture's result."""
         name, longest = self.format.upper(), LONGEST.get(self.format, 2**31 - 1)
         height, width = picture.height * scale, picture.width * scale
@@ -59,7 +63,19 @@ class Encoding:
         if self.format == "jpeg" and picture.has_alpha:
             raise InputError("it is transparent, which JPEG cannot be; --format png")
 
-    def options(self) -> dict:
+    def losses(self, picture: "Picture", scale: int) -> list[str]:
+        """Lines that say what of a picture the format cannot hold."""
+        lines, name = [], self.format.upper()
+        if self.format in EIGHT_BITS and picture.dtype != np.uint8:
+            lines.append(f"16 bits were cut to the 8 of {name}")
+        bands = picture.colours + picture.has_alpha
+        size = picture.height * picture.width * scale**2 * bands
+        big = size * picture.dtype.itemsize > BIG and not self.strip_metadata
+        if self.format == "tiff" and big and picture.header.get_typeof(EXIF):
+            lines.append("EXIF is not written into a TIFF of more than 2 GiB")
+        return lines
+
+    def options(self) -> dict[str, Any]:
         """The arguments of libvips' saver."""
         return {
             "png": {"compression": 2, "filter": "up"},
@@ -69,7 +85,7 @@ class Encoding:
         }[self.format]
 
 
-def layout(shape: tuple[int, int, int]) -> dict:
+def layout(shape: tuple[int, int, int]) -> dict[str, Any]:
     """What tifffile is told of pixels (H, W, bands); alpha is the last of 2 or 4."""
     bands = shape[2]
     return {
@@ -148,7 +164,7 @@ def append_xmp(path: Path, packet: bytes) -> None:
         file.write(struct.pack(">I", zlib.crc32(chunk)) + end)
 
 
-def page_tags(header: pyvips.Image, encoding: Encoding) -> dict:
+def page_tags(header: pyvips.Image, encoding: Encoding) -> dict[str, Any]:
     """A page's profile, resolution and XMP, as tifffile wants them."""
     across, down = resolution(header, encoding).values()
     tags = {"resolution": (across * 10, down * 10), "resolutionunit": "CENTIMETER"}

@@ -75,7 +75,13 @@ def find_pictures(
     inputs: list[str], out: Path | None, plan: Plan
 ) -> dict[Path, tuple[Path, bool]]:
     """The pictures that inputs name: file -> (where below -o it goes, if walked)."""
-    found = {}
+    found, seen = {}, set()
+
+    def add(file: Path, below: Path, walked: bool) -> None:
+        if (key := os.path.abspath(file)) not in seen:
+            seen.add(key)
+            found[file] = below, walked
+
     for given in inputs:
         path = Path(given)
         paths = [path]
@@ -85,11 +91,11 @@ def find_pictures(
                 plan.problems.append(f"{given}: nothing has such a name")
         for path in paths:
             if not path.is_dir():
-                found.setdefault(path, (Path(path.name), False))
+                add(path, Path(path.name), False)
                 continue
             for file in walk(path, out):
                 if file.suffix.lower() in PICTURES:
-                    found.setdefault(file, (file.relative_to(path), True))
+                    add(file, file.relative_to(path), True)
                 else:
                     plan.passed_over += 1
     return found

@@ -5,6 +5,7 @@ libvips and tifffile write neither the camera's tags nor the folders of EXIF and
 
 import struct
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
@@ -13,6 +14,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 TEXTS = (270, 271, 272, 305, 306, 315, 316, 33432)
 EXIF_FOLDER, GPS_FOLDER = 0x8769, 0x8825
 ASCII, LONG = 2, 4
+CLASSIC = 42  # the version of a TIFF that is no BigTIFF
 UNREADABLE = (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
 
 
@@ -33,7 +35,7 @@ def read_exif(path: str | Path) -> bytes | None:
         return None
 
 
-def folder_bytes(values: dict, endian: str, offset: int) -> bytes:
+def folder_bytes(values: dict[int, Any], endian: str, offset: int) -> bytes:
     """A folder of tags as it stands at an offset of a file."""
     head = b"II*\0\0\0\0\0" if endian == "<" else b"MM\0*\0\0\0\0"
     folder = ImageFileDirectory_v2(head)
@@ -42,7 +44,7 @@ def folder_bytes(values: dict, endian: str, offset: int) -> bytes:
     return folder.tobytes(offset)
 
 
-def append(file, content: bytes) -> int:
+def append(file: BinaryIO, content: bytes) -> int:
     """Write at the end of a file, at an even offset, which is returned."""
     end = file.seek(0, 2)
     if end % 2:
@@ -51,49 +53,57 @@ def append(file, content: bytes) -> int:
     return end
 
 
-def write_exif(path: str | Path, block: bytes) -> bool:
-    """Put an EXIF block into a TIFF's first page; returns whether that could be done.
+def read_entries(file: BinaryIO, endian: str) -> tuple[dict[int, bytes], bytes]:
+    """A folder's entries by their tags as they stand, and where the next folder is."""
+    count = struct.unpack(endian + "H", file.read(2))[0]
+    entries = [file.read(12) for _ in range(count)]
+    by_tag = {struct.unpack(endian + "H", entry[:2])[0]: entry for entry in entries}
+    return by_tag, file.read(4)
+
+
+def text_entry(file: BinaryIO, endian: str, tag: int, text: str) -> bytes:
+    """An entry for a text, which is appended to the file if it is long."""
+    value = text.encode("ascii", "replace") + b"\0"
+    head = struct.pack(endian + "HHI", tag, ASCII, len(value))
+    if len(value) <= 4:
+        return head + value.ljust(4, b"\0")
+    return head + struct.pack(endian + "I", append(file, value))
+
+
+def folder_entry(file: BinaryIO, endian: str, tag: int, values: dict) -> bytes:
+    """An entry for a folder, which is appended to the file."""
+    place = append(file, b"")
+    file.write(folder_bytes(values, endian, place))
+    return struct.pack(endian + "HHII", tag, LONG, 1, place)
+
+
+def write_exif(path: str | Path, block: bytes) -> None:
+    """Put an EXIF block into a TIFF's first page.
 
     The page's tags are written anew at the end of the file, so pixels stay in place.
-    A BigTIFF is left as it is.
+    A BigTIFF is left as it is, and a block that cannot be read says nothing.
     """
     exif = Image.Exif()
     try:
         exif.load(block)
         folders = {f: dict(exif.get_ifd(f)) for f in (EXIF_FOLDER, GPS_FOLDER)}
     except UNREADABLE:
-        return False
-    texts = {t: exif[t] for t in TEXTS if isinstance(exif.get(t), str)}
+        return
     with open(path, "rb+") as file:
         endian = "<" if file.read(2) == b"II" else ">"
         version, first = struct.unpack(endian + "HI", file.read(6))
-        if version != 42:
-            return False
+        if version != CLASSIC:
+            return
         file.seek(first)
-        count = struct.unpack(endian + "H", file.read(2))[0]
-        entries = {}
-        for _ in range(count):
-            entry = file.read(12)
-            entries[struct.unpack(endian + "H", entry[:2])[0]] = entry
-        following = file.read(4)
-        for tag, text in texts.items():
-            value = text.encode("ascii", "replace") + b"\0"
-            place = append(file, value) if len(value) > 4 else None
-            end = (
-                value.ljust(4, b"\0")
-                if place is None
-                else struct.pack(endian + "I", place)
-            )
-            head = struct.pack(endian + "HHI", tag, ASCII, len(value))
-            entries.setdefault(tag, head + end)
+        entries, following = read_entries(file, endian)
+        for tag in TEXTS:
+            if isinstance(text := exif.get(tag), str) and tag not in entries:
+                entries[tag] = text_entry(file, endian, tag, text)
         for tag, values in folders.items():
             if values:
-                place = append(file, b"")
-                append(file, folder_bytes(values, endian, place))
-                entries[tag] = struct.pack(endian + "HHII", tag, LONG, 1, place)
+                entries[tag] = folder_entry(file, endian, tag, values)
         table = b"".join(entries[tag] for tag in sorted(entries))
         head = struct.pack(endian + "H", len(entries))
         place = append(file, head + table + following)
         file.seek(4)
         file.write(struct.pack(endian + "I", place))
-    return True

@@ -68,6 +68,14 @@ def test_a_pattern_that_the_shell_left_alone(folder, restore, tmp_path):
     assert "*.webp" in err
 
 
+def test_a_picture_that_is_named_twice_is_restored_once(folder, restore, tmp_path):
+    inputs = folder, folder / "a.png", f"{folder}/./deep/../a.png", folder / "a.png"
+    assert restore(*inputs[:2], inputs[3], "-o", tmp_path / "out")[0] == 0
+    assert files_of(tmp_path / "out").keys() == {"a.png", "deep/b.png"}
+    assert restore(inputs[1], inputs[2], "-o", tmp_path / "again")[0] == 0
+    assert files_of(tmp_path / "again").keys() == {"a.png"}
+
+
 @pytest.mark.parametrize(
     ("ending", "kind"),
     [("jpg", "JPEG"), ("tif", "TIFF"), ("webp", "WEBP"), ("png", "PNG")],

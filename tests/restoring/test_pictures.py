@@ -181,6 +181,13 @@ def test_metadata_of_a_tiff_is_kept(photo, restored, tmp_path):
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
+def test_exif_that_is_too_long_is_dropped_and_said(photo, restored):
+    block = exif().tobytes()[6:] + bytes(70_000)
+    path, err = restored(png(photo(8, 8), behind=png_chunk(b"eXIf", block)), "png")
+    assert "its EXIF was dropped: 70" in err
+    assert read_png(path).shape == (16, 16, 3)
+
+
 @pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
 def test_metadata_is_dropped_when_asked(photo, restored, to):
     profile = icc_profile(P3)
