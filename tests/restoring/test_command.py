@@ -4,10 +4,15 @@ import os
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from swinir_lite import load_model, to_image, to_tensor
 from swinir_lite.measuring.evaluation import restore as restore_by_reading_path
+from swinir_lite.restoring.command import by_precision
+from swinir_lite.restoring.planning import Job
+
+from .making import png, ppm
 
 
 @pytest.fixture
@@ -219,3 +224,25 @@ def test_a_name_that_no_terminal_shows(folder, restore, tmp_path):
     os.rename(folder / "a.png", folder / odd)
     assert restore(folder, "-o", tmp_path / "out")[0] == 0
     assert odd in files_of(tmp_path / "out")
+
+
+def test_pictures_of_16_bits_are_not_computed_in_bfloat16(tmp_path, photo):
+    deep = photo(5, 6).astype(np.uint16) * 257
+    for name, content in {
+        "a.png": png(photo(5, 6)),
+        "b.png": png(deep),
+        "c.ppm": ppm(deep, 65535),
+        "d.png": b"broken",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    jobs = [Job(tmp_path / f, tmp_path / "x", "png") for f in os.listdir(tmp_path)]
+    jobs.sort(key=lambda job: job.source)
+    shallow, deep = [jobs[0], jobs[3]], jobs[1:3]
+    assert by_precision(jobs, torch.device("cuda"), None) == [
+        (None, shallow),
+        (torch.float32, deep),
+    ]
+    assert by_precision(jobs, torch.device("cuda"), "bfloat16") == [
+        (torch.bfloat16, jobs)
+    ]
+    assert by_precision(jobs, torch.device("cpu"), None) == [(None, jobs)]
