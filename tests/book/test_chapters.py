@@ -31,12 +31,6 @@ UNFINISHED = {
         "lines of code on show": 393,
         "figures without their caption": 6,
     },
-    "09_losses_of_pixels": {
-        "cells": 109,
-        "lines of code on show": 357,
-        "words": 3162,
-        "figures without their caption": 12,
-    },
     "11_denoising": {
         "cells": 138,
         "lines of code on show": 419,

@@ -4,6 +4,27 @@ from tests.book.seeded_bugs import Bug
 
 BUGS = [
     Bug(
+        name="L1 without its absolute value",
+        cell_contains="def l1_loss(",
+        replace="difference(restored, target).abs().mean()",
+        by="difference(restored, target).mean()",
+        caught_by="assert torch.isclose(l1_loss(a, b), F.l1_loss(a, b))",
+    ),
+    Bug(
+        name="the root of L2 taken for each pixel",
+        cell_contains="def root_l2_loss(",
+        replace="return l2_loss(restored, target).sqrt()",
+        by="return l2_loss(restored, target).mean() ** 2 + l1_loss(restored, target)",
+        caught_by="assert torch.isclose(same, torch.tensor(1.0))",
+    ),
+    Bug(
+        name="Adam's memory of squares forgotten",
+        cell_contains="def last_step(",
+        replace="v = beta2 * v + (1 - beta2) * gradient**2",
+        by="v = gradient**2 * (1 - beta2 ** len(gradients))",
+        caught_by="assert last_step(fading, 0.999) < 0.2",
+    ),
+    Bug(
         name="epsilon squared, as the paper prints it",
         cell_contains="def charbonnier_loss(",
         replace="+ eps).sqrt()",
@@ -11,31 +32,10 @@ BUGS = [
         caught_by="assert torch.allclose(restored.grad, expected)",
     ),
     Bug(
-        name="layer weights forgotten",
-        cell_contains="def feature_loss(",
-        replace="weight * l1_loss(a, b)",
-        by="l1_loss(a, b)",
-        caught_by="assert torch.isclose(value, 1.0 * gaps[0] + 0.5 * gaps[1])",
-    ),
-    Bug(
-        name="a VGG feature after its ReLU",
-        cell_contains="class VGG19Features(",
-        replace="features.append(x)",
-        by="features.append(x.relu())",
-        caught_by="assert torch.allclose(feature, chain[: i + 1](normal)",
-    ),
-    Bug(
-        name="the generator paid for being caught",
-        cell_contains="def adversarial_loss(",
-        replace="-logits if real else logits",
-        by="logits if real else -logits",
-        caught_by="assert torch.isclose(adversarial_loss(z_fake, True)",
-    ),
-    Bug(
-        name="spectral norm left out",
-        cell_contains="def bounded_convolution(",
-        replace="return spectral_norm(conv)",
-        by="return conv",
-        caught_by="assert torch.isclose(largest, torch.tensor(1.0)",
+        name="one norm over all pixels in place of one a pixel",
+        cell_contains="def charbonnier_loss(",
+        replace="(difference(restored, target).square() + eps).sqrt().mean()",
+        by="(difference(restored, target).square().mean() + eps).sqrt()",
+        caught_by="assert torch.allclose(restored.grad, expected)",
     ),
 ]
