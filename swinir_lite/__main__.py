@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from importlib import metadata
 from typing import NoReturn
 
-from . import __version__
+from . import __version__, model_commands
 from .errors import InputError, is_out_of_memory
 from .measuring import command as measuring
 from .restoring import command as restoring
@@ -13,7 +13,7 @@ from .training import command as training
 
 EXTRAS = {  # package -> what of pyproject.toml's optional dependencies brings it
     "accelerate": "train", "tensorboard": "train",
-    "lpips": "lpips", "skimage": "book",
+    "lpips": "lpips", "onnx": "export", "onnxscript": "export", "skimage": "book",
 }  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def command_parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="command", required=True)
-    for room in (restoring, measuring, training):
+    for room in (restoring, model_commands, measuring, training):
         room.add_commands(commands)
     return parser
 

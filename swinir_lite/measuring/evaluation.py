@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, input_errors
 from ..image_restoration import psnr, ssim, to_image
 from ..speed.network import fastest
 from ..tasks import Metric, check_scale, make_degradation
@@ -93,12 +93,13 @@ def measure_images(
         check_channel(channel, hq)
         scale = hq.shape[0] // lq.shape[2]
         restored = to_image(restore(model, lq, scale, side))
-        scores = {
-            "psnr": psnr(restored, hq, border, y_channel),
-            "ssim": ssim(restored, hq, border, y_channel),
-        }
-        for key, metric in (metrics or {}).items():
-            scores[key] = metric(restored, hq)
+        with input_errors(ValueError):  # such as images too small for SSIM
+            scores = {
+                "psnr": psnr(restored, hq, border, y_channel),
+                "ssim": ssim(restored, hq, border, y_channel),
+            }
+            for key, metric in (metrics or {}).items():
+                scores[key] = metric(restored, hq)
         images[name] = scores
     model.train(training)
     return images

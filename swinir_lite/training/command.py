@@ -4,13 +4,16 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from ..command_line import add_command, add_measuring_arguments, output_file
+from ..errors import InputError
 from ..image_files import find_images
 from ..image_pairs import find_pairs
+from ..released_weights import LICENCE, download_weights, released_models
 from ..standard_json import to_json
 from ..tasks import find_metrics
 from ..whole_files import whole_file
 from .config import load_config
 from .datasets import read_manifest
+from .download import download
 
 # The rest is imported where it is called: it needs packages that the extra brings.
 
@@ -80,11 +83,20 @@ def run_download(options: Namespace) -> None:
     if not options.names:
         for name, data_set in read_manifest().items():
             print(f"{name}: {data_set['title']} ({data_set['licence']})")
+        for name in released_models():
+            print(f"{name}: weights ({LICENCE})")
         return
-    from .download import download
-
+    unknown = set(options.names) - read_manifest().keys() - released_models().keys()
+    if unknown:
+        raise InputError(
+            f"there is no {sorted(unknown)[0]!r} to download; there are "
+            f"{', '.join([*read_manifest(), *released_models()])}"
+        )
     for name in options.names:
-        print(download(name, options.to, scales=options.scale))
+        if name in released_models():
+            print(download_weights(name, options.to))
+        else:
+            print(download(name, options.to or "data", scales=options.scale))
 
 
 def add_run_arguments(parser: ArgumentParser) -> None:
@@ -100,17 +112,22 @@ def add_run_arguments(parser: ArgumentParser) -> None:
 
 def add_commands(commands: Any) -> None:
     """Add all of them; see `add_command`."""
-    download = add_command(
-        commands, "download", run_download, "fetch data sets, checked",
+    fetch = add_command(
+        commands, "download", run_download, "fetch data sets and weights, checked",
         """
         swinir-lite download               lists them, with their licences
         swinir-lite download set5          into data/Set5
+        swinir-lite download official_classical_x2
         swinir-lite download div2k --scale 2 4
         """,
     )  # fmt: skip
-    download.add_argument("names", nargs="*", help="div2k, set5, ...; none lists them")
-    download.add_argument("--to", default="data", help="folder to put them in")
-    download.add_argument("--scale", type=int, nargs="+", default=[2])
+    fetch.add_argument(
+        "names", nargs="*", help="of data sets or weights; none lists them"
+    )
+    fetch.add_argument(
+        "--to", help="folder, if not data, or for weights the cache of the user"
+    )
+    fetch.add_argument("--scale", type=int, nargs="+", default=[2])
 
     prepare = add_command(
         commands, "prepare", run_prepare, "check and decode a training set",

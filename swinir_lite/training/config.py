@@ -5,6 +5,8 @@ import math
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 
+import torch
+
 from ..errors import InputError, input_errors
 from ..losses import check_losses
 from ..tasks import check_scale, is_number, make_degradation
@@ -130,8 +132,11 @@ class TrainConfig:
         scale = self.model_config.scale  # InputError for a network that cannot be
         with input_errors(ValueError):
             check_losses(self.losses, self.in_channels)
-        make_degradation(self.degradation)
         check_scale(self.degradation, scale)
+        if degrade := make_degradation(self.degradation):
+            side = self.patch * scale
+            with input_errors(ValueError):  # for values that it cannot use
+                degrade(torch.zeros(1, self.in_channels, side, side), torch.Generator())
         if self.validation:
             if not isinstance(self.validation.get("path"), str):
                 raise InputError(f"validation needs a path, got {self.validation}")
