@@ -1,4 +1,5 @@
-"""The package's rooms: imports run one way, and nobody reaches for what is private.
+"""The package's rooms: imports run one way, nobody reaches for what is
+private, and what is public has type hints.
 
 Imports inside functions count as well: they are read off the syntax trees.
 """
@@ -9,7 +10,8 @@ import sys
 
 import pytest
 
-from .book.notebooks import ROOT
+from .book.notebooks import CHAPTERS, ROOT
+from .book.test_promotion import defined_name, promoted
 
 FILES = {"errors", "image_files", "standard_json", "whole_files"}
 DERIVED = {  # by the chapters
@@ -229,6 +231,41 @@ def test_private_names_are_found():
     assert list(reached(ast.parse(text))) == ["_b", "_prepared"]
     text = "def _f(): pass\n_CONSTANT = 1\nself._own = 2\n__all__ = []"
     assert set(defined(ast.parse(text))) == {"_f", "_CONSTANT", "_own"}
+
+
+def without_hints(tree):
+    """Public functions and methods with an argument or a result of no stated type."""
+    scopes = [("", tree)]
+    for prefix, scope in scopes:
+        for node in scope.body:
+            if isinstance(node, ast.ClassDef):
+                scopes.append((f"{prefix}{node.name}.", node))
+            elif isinstance(node, ast.FunctionDef) and node.name[0] != "_":
+                if any(
+                    ast.unparse(d).startswith("triton.jit") for d in node.decorator_list
+                ):
+                    continue  # a kernel, whose arguments are no objects
+                given = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+                typed = [a.annotation for a in given if a.arg not in ("self", "cls")]
+                if None in (*typed, node.returns):
+                    yield prefix + node.name
+
+
+def test_public_functions_outside_of_the_chapters_have_type_hints():
+    derived = {defined_name(n) for path in CHAPTERS for _, n in promoted(path)}
+    found = {
+        f"{module}: {name}"
+        for module, tree in read(ROOT / "swinir_lite").items()
+        if room(module) != "chapters"
+        for name in without_hints(tree)
+        if name.partition(".")[0] not in derived
+    }
+    assert not found
+
+
+def test_a_missing_hint_is_found():
+    text = "def f(x): ...\ndef g(x: int): ...\nclass A:\n  def h(self) -> int: ...\n"
+    assert list(without_hints(ast.parse(text))) == ["f", "g"]
 
 
 def test_the_fast_path_is_there_without_triton():

@@ -9,7 +9,12 @@ Item = TypeVar("Item")
 END = object()
 
 
-def fill(items: Iterable[Item], made: queue.Queue, room: threading.Semaphore, closed):
+def fill(
+    items: Iterable[Item],
+    made: queue.Queue,
+    room: threading.Semaphore,
+    closed: threading.Event,
+) -> None:
     """Put items, and at last `END` or the exception that ended them, into a queue."""
     try:
         for item in items:

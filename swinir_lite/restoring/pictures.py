@@ -209,7 +209,9 @@ class Result:
         bands = picture.colours + picture.has_alpha
         self.shape = picture.height * scale, picture.width * scale, bands
 
-    def enlarged(self, read, count: int) -> np.ndarray:
+    def enlarged(
+        self, read: Callable[[int, int, int, int], np.ndarray], count: int
+    ) -> np.ndarray:
         """The next rows of the plain enlargement."""
         size = self.picture.height, self.picture.width
         return enlarged_rows(read, size, self.scale, self.top, count)

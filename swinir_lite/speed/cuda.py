@@ -208,6 +208,6 @@ class CudaInference:
         self.graphs[key] = Graphed(self.forward, warmup=1)
         return self.replay(key, x)
 
-    def replay(self, key, x: Tensor) -> Tensor:
+    def replay(self, key: tuple, x: Tensor) -> Tensor:
         self.graphs.move_to_end(key)
         return self.graphs[key](x).clone()

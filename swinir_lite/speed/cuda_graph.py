@@ -1,6 +1,7 @@
 """Replay a piece of PyTorch as one CUDA graph (chapters 13 and 14)."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ class Graphed:
         self.function, self.warmup, self.graph = function, warmup, None
         self.stream = torch.cuda.Stream()
 
-    def run_aside(self, inputs: Sequence[Tensor]):
+    def run_aside(self, inputs: Sequence[Tensor]) -> Any:
         """Call the function on the stream that will record it."""
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):

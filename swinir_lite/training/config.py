@@ -2,15 +2,17 @@
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..errors import InputError, input_errors
 from ..losses import check_losses
 from ..tasks import check_scale, is_number, make_degradation
-from ..variants import make_config, make_network
+from ..variants import Config, make_config, make_network
 
 PRESETS = Path(__file__).parent / "presets"
 SCHEDULES = ("cosine", "halving")
@@ -27,7 +29,7 @@ KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a nu
          tuple: "a list of numbers", dict: "a dict of options"}  # fmt: skip
 
 
-def checked(name, value, default):
+def checked(name: str, value: Any, default: Any) -> Any:
     """The value of a field; InputError if it is of another kind than the default."""
     kind = type(default)
     if kind is tuple:
@@ -97,7 +99,7 @@ class TrainConfig:
         self.check_numbers()
         self.check_task()
 
-    def check_choices(self):
+    def check_choices(self) -> None:
         """Raise InputError for a word that is not among those there are."""
         if self.precision == "fp16":
             raise InputError(FP16_REFUSED)
@@ -110,7 +112,7 @@ class TrainConfig:
             if (value := getattr(self, name)) not in allowed:
                 raise InputError(f"{name} must be one of {allowed}, got {value!r}")
 
-    def check_numbers(self):
+    def check_numbers(self) -> None:
         """Raise InputError for a number out of its range."""
         if min(self.steps, self.minutes) < 0 or (self.steps > 0) == (self.minutes > 0):
             given = f"steps {self.steps} and minutes {self.minutes}"
@@ -127,7 +129,7 @@ class TrainConfig:
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas must be two numbers in [0, 1), got {self.betas}")
 
-    def check_task(self):
+    def check_task(self) -> None:
         """Raise InputError for a network, degradation or test set that cannot be."""
         scale = self.model_config.scale  # InputError for a network that cannot be
         with input_errors(ValueError):
@@ -153,23 +155,23 @@ class TrainConfig:
         return {k: v for k, v in options.items() if k != "path"}
 
     @property
-    def model_config(self):
+    def model_config(self) -> Config:
         """The configuration of the network."""
         return make_config(self.variant, self.architecture)
 
     @property
-    def scale(self):
+    def scale(self) -> int:
         return self.model_config.scale
 
     @property
-    def in_channels(self):
+    def in_channels(self) -> int:
         return self.model_config.in_channels
 
-    def make_model(self):
+    def make_model(self) -> torch.nn.Module:
         """The network, with freshly drawn weights."""
         return make_network(self.model_config)
 
-    def lr_at(self, step, total):
+    def lr_at(self, step: int, total: int) -> float:
         """The learning rate of a step (from 0) in a run of `total` steps."""
         progress = min(step / total, 1.0)
         warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
@@ -180,7 +182,7 @@ class TrainConfig:
         return self.lr * warm * factor
 
 
-def defaults():
+def defaults() -> dict[str, Any]:
     """{field: default} of TrainConfig."""
     return {
         f.name: f.default if f.default_factory is MISSING else f.default_factory()
@@ -188,7 +190,7 @@ def defaults():
     }
 
 
-def read_fields(source):
+def read_fields(source: str | Path) -> dict[str, Any]:
     """The dict in a preset's or another JSON file."""
     preset = PRESETS / f"{source}.json"
     path = preset if preset.is_file() else Path(source)
@@ -204,7 +206,7 @@ def read_fields(source):
     return values
 
 
-def override(values, keys, value, name):
+def override(values: Any, keys: list[str], value: Any, name: str) -> dict[str, Any]:
     """The dict `values` with an entry changed, which `keys` lead to."""
     key, *inner = keys
     if not isinstance(values, dict):
@@ -214,7 +216,9 @@ def override(values, keys, value, name):
     return {**values, key: value}
 
 
-def load_config(source, overrides=()):
+def load_config(
+    source: str | Path | dict, overrides: Iterable[str] = ()
+) -> TrainConfig:
     """Read a configuration: a preset's name, a JSON file, or a dict.
 
     Args:
@@ -242,6 +246,6 @@ def load_config(source, overrides=()):
     return TrainConfig(**values)
 
 
-def as_json(config):
+def as_json(config: TrainConfig) -> str:
     """The configuration as text that `load_config` reads back."""
     return json.dumps(asdict(config), indent=2)

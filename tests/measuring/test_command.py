@@ -113,3 +113,10 @@ def test_images_without_a_partner_are_named(refused, folders):
     said = refused("evaluate", "--model", "bicubic", "--hq", hq, "--lq", lq)
     assert "2 images are in only one of" in said
     assert "\n  b\n  c\n" in said
+
+
+def test_images_too_small_for_a_metric_are_said(refused, tmp_path):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "small.png")
+    assert "SSIM needs at least 11x11 pixels" in refused(
+        "evaluate", "bicubic", tmp_path
+    )

@@ -595,6 +595,8 @@ NOISE = {"name": "gaussian_noise", "sigma": [0, 50]}
         (NOISE, {}, r"needs one number to validate or test for 'sigma', got \[0, 50\]"),
         ({**NOISE, "sigma": "a"}, {"sigma": 2}, "needs a number or a pair for 'sigma'"),
         ({"name": "haze"}, {}, "no degradation 'haze'; there are bicubic, gaussian_no"),
+        ({**NOISE, "sigma": [-3, 50]}, {"sigma": 25}, "sigma must be at least 0"),
+        ({"name": "jpeg", "quality": [0, 500]}, {"quality": 10}, "must be in 1..100"),
     ],
 )
 def test_degradations_that_do_not_work_are_refused(
