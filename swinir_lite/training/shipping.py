@@ -1,11 +1,13 @@
 """Make a finished run a model that ships with the package (chapter 14)."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from ..checkpoint import load_model, save_model
 from ..convolutional_baseline import ResidualCNN
@@ -13,11 +15,14 @@ from ..measuring.evaluation import evaluate_on
 from ..measuring.test_sets import sample_photographs
 from ..runs import read_run_config, read_run_state
 from ..shipped_weights import add_to_manifest
-from .config import load_config
+from ..tasks import Metric
+from .config import TrainConfig, load_config
 from .log import read_log
 
 
-def save_half(model, config, path):
+def save_half(
+    model: nn.Module, config: TrainConfig, path: str | Path
+) -> tuple[nn.Module, dict]:
     """Save in half precision; the model as it loads, and its configuration."""
     if isinstance(model, ResidualCNN):
         half = {k: v.half().contiguous() for k, v in model.state_dict().items()}
@@ -29,8 +34,14 @@ def save_half(model, config, path):
 
 
 def ship(
-    run, name, test_sets, data, degradations=None, metrics=None, minutes_before=0.0
-):
+    run: str | Path,
+    name: str,
+    test_sets: Iterable[str | Path],
+    data: str,
+    degradations: list[dict] | None = None,
+    metrics: dict[str, Metric] | None = None,
+    minutes_before: float = 0.0,
+) -> dict[str, dict]:
     """Make a finished run's averaged weights a model that ships, in half precision.
 
     What the manifest says of PSNR and SSIM is measured on the file itself.
