@@ -1,11 +1,45 @@
 """Operations and bytes of a SwinIR, counted, and the times they set a floor under."""
 
-from torch import nn
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from swinir_lite import SwinIR, SwinIRConfig
 
 # Operations and bytes a second: bfloat16 products and copies, as measured on one
 H200 = {"flops": 790e12, "bytes": 4.2e12}
+
+
+class ByteCounter(TorchDispatchMode):
+    """Bytes that PyTorch's operations read and write, as chapter 15 counts them."""
+
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        output = op(*args, **(kwargs or {}))
+        name = op._schema.name
+        if not ("view" in name or "empty" in name or op.is_view):
+            found = tree_leaves((args, kwargs, output))
+            self.total += sum(size(t) for t in found if torch.is_tensor(t))
+        return output
+
+
+def size(tensor: Tensor) -> int:
+    """Bytes that must be read: broadcast copies of a tensor are read once."""
+    whole = tensor.numel() * tensor.element_size()
+    return min(whole, tensor.untyped_storage().nbytes())
+
+
+def moved_bytes(function: Callable[..., object], *inputs: Tensor) -> int:
+    """Of one call, without gradients; tensors on `meta` are counted as well."""
+    with torch.no_grad(), ByteCounter() as counter:
+        function(*inputs)
+    return counter.total
 
 
 def layers(config: SwinIRConfig) -> int:

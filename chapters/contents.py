@@ -44,7 +44,9 @@ BUILT = {
     "14_looking_inside": "which pixels decide, and what the layers learn",
     "15_where_the_time_goes": "floors by operations, bytes and the host",
     "16_fused_attention_kernel": "a window held on the chip, in PyTorch and in Triton",
+    "17_whole_network_at_speed": "fused layers, CUDA graphs, training, the roofline",
     "18_training_engine": "training at scale on one GPU",
+    "A4_more_on_speed": "all variants, open sizes, larger images, CPUs, memory",
 }
 OTHER_PAGES = {
     "intro": "Build SwinIR, image restoration with Swin Transformers, step by step "

@@ -8,7 +8,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import breakdown, speed
 from benchmarks.comparisons import wrong_losses
-from benchmarks.counting import layer_bytes, network_flops, padded_pixels
+from benchmarks.counting import (
+    layer_bytes,
+    moved_bytes,
+    network_flops,
+    padded_pixels,
+)
 from benchmarks.measure import compare, difference, run_section, time_in_turn
 from benchmarks.official import load_official
 from benchmarks.tables import (
@@ -263,3 +268,11 @@ def test_the_fused_layer_moves_what_its_two_kernels_read_and_write():
     assert tokens == 12 * 8
     unit = tokens * config.dim * 2
     assert layer_bytes(config, tokens) == (attend + tail) * unit
+
+
+def test_bytes_are_counted_where_tensors_are_read_and_written():
+    a = torch.zeros(1000, 10)  # 40,000 bytes
+    assert moved_bytes(lambda x: (x + x).T, a) == 3 * 40_000
+    assert moved_bytes(lambda x: x.T.contiguous(), a) == 2 * 40_000
+    row = torch.zeros(10).expand(1000, 10)  # read once
+    assert moved_bytes(lambda x: x.clone(), row) == 40 + 40_000
