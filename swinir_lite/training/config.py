@@ -21,7 +21,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
 FP16_REFUSED = (
     "fp16 is refused: SwinIR's activations exceed its largest number, 65504, and "
-    "images turn black; use bf16, which has fp32's range"
+    "images turn black; use bf16, which has fp32's range, or fp32 on a GPU without it"
 )
 
 
@@ -86,7 +86,8 @@ class TrainConfig:
     log_every: int = 50
 
     # The machine
-    precision: str = "auto"  # bf16 where the device has it, else fp32
+    # auto: bf16 where the device has it; else, as on a T4, fp32 with fused attention
+    precision: str = "auto"
     cache: str = "runs/cache"  # where decoded images are kept
     device: str = "auto"  # "cuda" where there is one, else "cpu"
     graph: bool = True  # replay the step as a CUDA graph

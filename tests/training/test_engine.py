@@ -521,7 +521,9 @@ def test_two_processes_train_as_one_with_both_their_patches(config, tmp_path):
 
 
 def test_fp16_is_refused_with_the_reason(config, monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match=r"fp16 is refused: .* black; use bf16"):
+    with pytest.raises(
+        ValueError, match=r"fp16 is refused: .* black; use bf16.*or fp32"
+    ):
         config(precision="fp16")
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
     with pytest.raises(ValueError, match="fp16 is refused"):

@@ -20,6 +20,7 @@ whose column there is the bias adds it, and its gradient comes out there.
 multiplied in.
 """
 
+import sys
 from typing import NamedTuple
 
 import torch
@@ -341,13 +342,15 @@ SMALL_TAIL_BACKWARD = Launch(64, 8, 1, 1)  # 92 KiB; not tuned
 
 def shared_memory(x: Tensor) -> int:
     """Bytes that a program may have on the device of x: 227 KiB on an H200."""
+    if not x.is_cuda:  # the interpreter knows no limit
+        return sys.maxsize
     properties = triton.runtime.driver.active.utils.get_device_properties
     return properties(x.device.index)["max_shared_mem"]
 
 
 def tail_backward_launch(x: Tensor) -> Launch:
     """The tuned one, unless the GPU is one of those with 99 KiB, such as an L4."""
-    fits = not x.is_cuda or shared_memory(x) >= 128 * 1024
+    fits = shared_memory(x) >= 128 * 1024
     return TAIL_BACKWARD if fits else SMALL_TAIL_BACKWARD
 
 
