@@ -13,7 +13,9 @@ import swinir_lite.training.data as module
 from swinir_lite import imresize
 from swinir_lite.errors import InputError
 from swinir_lite.image_files import image_size, read_image
+from swinir_lite.training.config import load_config
 from swinir_lite.training.data import PatchSampler, PhotoCache, find_photos, luma
+from swinir_lite.training.datasets import read_manifest
 
 SIZES = [(40, 52), (36, 36), (61, 45)]  # height, width
 
@@ -298,3 +300,18 @@ def test_our_lr_is_div2ks(shared, tmp_path):
     hr = read_image(shared / "data/DIV2K/DIV2K_train_HR/0004.png")
     lr = read_image(shared / "data/DIV2K/DIV2K_train_LR_bicubic/X2/0004x2.png")
     assert np.array_equal(imresize(hr[:400], 1 / 2)[:190], lr[:190])
+
+
+def test_the_small_download_is_what_the_t4_preset_trains_on(tmp_path):
+    config = load_config("t4")
+    (archive,) = read_manifest()["div2k_small"]["archives"]
+    assert archive["folder"].startswith(config.data.removeprefix("data/") + "/")
+    assert archive["images"] == config.expected_images
+    assert archive["bytes"] < 0.5e9  # a notebook's first minutes
+    folder = tmp_path / archive["folder"]
+    folder.mkdir(parents=True)
+    for number in (1, 800):  # images that are LR elsewhere are the photographs here
+        Image.new("RGB", (680, 452)).save(folder / f"{number:04d}x3.png")
+    small = tmp_path / config.data.removeprefix("data/")
+    photos = find_photos(small, config.scale, config.patch)
+    assert [photo.lr_path for photo in photos] == [None, None]
