@@ -45,7 +45,8 @@ BUILT = {
     "15_where_the_time_goes": "floors by operations, bytes and the host",
     "16_fused_attention_kernel": "a window held on the chip, in PyTorch and in Triton",
     "17_whole_network_at_speed": "fused layers, CUDA graphs, training, the roofline",
-    "18_training_engine": "training at scale on one GPU",
+    "18_training_engine": "data that never wait, a loop, a run that survives a crash",
+    "19_speedrun": "the paper's numbers as a race: what each change brought",
     "A4_more_on_speed": "all variants, open sizes, larger images, CPUs, memory",
 }
 OTHER_PAGES = {

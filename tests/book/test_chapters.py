@@ -48,11 +48,6 @@ UNFINISHED = {
         "words": 3390,
         "figures without their caption": 10,
     },
-    "18_training_engine": {
-        "cells": 109,
-        "words": 3533,
-        "figures without their caption": 8,
-    },
 }
 TAGS = {
     "hide-cell",
