@@ -11,7 +11,7 @@ from .relative_position_attention import WindowAttention, relative_position_inde
 from .residual_swin_transformer_block import ResidualSwinTransformerBlock
 from .restoring.in_memory import restore_image
 from .shifted_windows import attention_mask, cyclic_shift
-from .speed.network import fast
+from .speed.network import fast, fastest
 from .speed.routes import attention_backend
 from .swin_transformer_layer import MLP, SwinTransformerLayer
 from .swinir import SwinIR, SwinIRConfig
@@ -31,6 +31,7 @@ __all__ = [
     "attention_mask",
     "cyclic_shift",
     "fast",
+    "fastest",
     "imresize",
     "load_model",
     "psnr",

@@ -7,13 +7,17 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import swinir_lite
 from swinir_lite import __main__ as command_line
+from swinir_lite import load_model
 from swinir_lite.__main__ import command_parser, main
 from swinir_lite.errors import InputError
+from swinir_lite.official_weights import save_official
 
 LISTED = re.compile(r"^    (\w+) +\w", re.MULTILINE)
 COMMANDS = LISTED.findall(command_parser().format_help())
@@ -167,3 +171,29 @@ def test_both_ways_to_call_it_are_one():
     command = [sys.executable, "-m", "swinir_lite", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == swinir_lite.__version__
+
+
+def blocks(page, language):
+    """The code blocks of a page in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def test_the_commands_in_readme_are_understood(root):
+    lines = "".join(blocks(root / "README.md", "bash")).splitlines()
+    ours = [line for line in lines if line.startswith("swinir-lite ")]
+    assert len(ours) >= 3
+    for line in ours:
+        command_parser().parse_args(shlex.split(line, comments=True)[1:])
+
+
+def test_the_code_in_readme_runs(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((20, 24, 3), 128, np.uint8)).save("photo.jpg")
+    save_official(load_model("lightweight_x2"), "weights.pth")
+    names = {"images": torch.rand(1, 3, 9, 8)}
+    for code in blocks(root / "README.md", "python"):
+        exec(code, names)
+    with Image.open("photo_x4.png") as enlarged:
+        assert enlarged.size == (96, 80)
+    assert names["restored"].shape == (1, 3, 18, 16)
+    assert names["quick"].route.reason
