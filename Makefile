@@ -21,7 +21,7 @@ sources := $(CHAPTERS) $(wildcard *.md chapters/images/*) \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help book test lint unit fuzz notebooks lab pdf chapters front-page \
-	bench wheel lowest constraints clean
+	bench kernels wheel lowest constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ bench: $(installed) ## measure the speed on this CPU; OFFICIAL=path/network_swin
 	@mkdir -p runs
 	$(run) benchmarks.speed --output runs/bench.json $(if $(OFFICIAL),--official $(OFFICIAL))
 	$(run) benchmarks.tables runs/bench.json
+
+kernels: $(installed) ## compile the kernels for every GPU, and note the shared memory they take
+	OMP_NUM_THREADS=1 $(run) benchmarks.kernels
 
 wheel: $(installed) ## build the package and try it in an environment of its own
 	rm -rf dist _build/wheel

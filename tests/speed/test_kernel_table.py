@@ -1,0 +1,37 @@
+"""The committed table of compiled kernels: benchmarks/kernels.py, without a GPU."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("triton", reason="kernels are compiled by the package triton")
+
+LIMITS = {"75": 64, "80": 163, "86": 99, "89": 99, "90": 227, "100": 227}  # KiB
+
+
+@pytest.fixture
+def table(root):
+    return json.loads((root / "benchmarks/results/kernels.json").read_text())
+
+
+def test_every_kernel_fits_into_a_processor(table):
+    assert set(table) <= set(LIMITS)
+    for capability, rows in table.items():
+        assert {"forward_kernel", "backward_kernel"} <= {
+            line.split()[0] for line in rows
+        }
+        for line, taken in rows.items():
+            assert 0 < taken <= 1024 * LIMITS[capability], (capability, line)
+
+
+def test_the_table_is_of_the_kernels_as_they_are(root):
+    """Every launch is in it, and the tightest compile to what it says."""
+    without = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.kernels", "--check"]
+    checked = subprocess.run(
+        command, cwd=root, env=without, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stderr
