@@ -39,6 +39,7 @@ BUILT = {
     "07_residual_swin_transformer_block": "layers, a convolution, a long residual",
     "08_swinir": "the whole network; official weights loaded into it",
     "09_losses_of_pixels": "L1, L2 and Charbonnier, and what each is inclined to",
+    "10_losses_that_see": "perceptual and adversarial losses, a discriminator",
     "11_denoising": "models against noise and compression artifacts",
     "13_real_world_super_resolution": "unknown degradations, and a GAN",
     "14_looking_inside": "which pixels decide, and what the layers learn",
