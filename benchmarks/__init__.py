@@ -1,1 +1,1 @@
-"""Speed and memory, beside the official network (chapter 13)."""
+"""Speed and memory, beside the official network (chapters 15 to 17)."""

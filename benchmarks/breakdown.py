@@ -1,4 +1,4 @@
-"""Where the time goes: the steps of chapter 13, kernel by kernel, on a GPU."""
+"""Where the time goes: the steps of chapter 15, kernel by kernel, on a GPU."""
 
 import copy
 import math
@@ -80,7 +80,7 @@ def steps(
     height: int = 360,
     width: int = 640,
 ) -> dict:
-    """The same image by each of the steps that chapter 13 takes."""
+    """The same image by each of the steps that chapter 15 takes."""
     print(f"{variant}, {height}x{width}, step by step", flush=True)
     _, model = pair(args, variant)
     image = torch.rand(1, 3, height, width, device=args.device)

@@ -2,7 +2,7 @@
 
 All runs train the lightweight network for the same minutes by the speedrun preset,
 with one thing taken away or changed.  The committed ones are in
-results/training/ablations; chapter 12 reads them.
+results/training/ablations; chapter 14 reads them.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 Measures the damaged images themselves, non-local means, the gray model and the
 colour model on the middle of DIV2K's validation images.  What it writes is
-committed; chapter 10 reads it.
+committed; chapter 11 reads it.
 """
 
 import argparse

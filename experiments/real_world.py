@@ -1,7 +1,7 @@
 """Real-world x4 beside bicubic: python -m experiments.real_world --help
 
 Measures models on DIV2K's validation images, degraded as real_world training
-degrades, under fixed seeds.  What it writes is committed; chapter 11 reads it.
+degrades, under fixed seeds.  What it writes is committed; chapter 13 reads it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Degradations of image denoising and JPEG artifact reduction (chapter 10).
+"""Degradations of image denoising and JPEG artifact reduction (chapter 11).
 
 Each comes twice: on one uint8 image by the official protocol, to test on, and
 on a batch of float tensors (B, C, H, W) in [0, 1] on any device, to train on.
@@ -29,7 +29,7 @@ def add_gaussian_noise(image, *, sigma):
         every call: the seed is 0 for each image, and colour noise is drawn in
         the order (H, W, BGR), as by the official code.
 
-    Section 4.4 of the SwinIR paper; built in chapter 10.
+    Section 4.4 of the SwinIR paper; built in chapter 11.
     """
     if not sigma >= 0:
         raise ValueError(f"sigma must be at least 0, got {sigma}")
@@ -64,7 +64,7 @@ def gaussian_noise(hq, generator, *, sigma):
         sigma: standard deviation on the scale 0..255, or (low, high): then
             every image draws its own.
 
-    Built in chapter 10.
+    Built in chapter 11.
     """
     low, high = span(sigma)
     if not low >= 0:
@@ -78,7 +78,7 @@ def y_image(image):
     """Return the Y channel of an RGB image, rounded to uint8 (H, W).
 
     The ground truth of gray JPEG artifact reduction where the test image has
-    colour (chapter 10).
+    colour (chapter 11).
     """
     return rgb_to_y(image).round().astype(np.uint8)
 
@@ -95,7 +95,7 @@ def add_jpeg_artifacts(image, *, quality):
         OpenCV, which the official code calls, both use libjpeg-turbo with the
         same tables and sampling, and decode to the same pixels.
 
-    Section 4.3 of the SwinIR paper; built in chapter 10.
+    Section 4.3 of the SwinIR paper; built in chapter 11.
     """
     check_quality(quality, quality)
     file = io.BytesIO()
@@ -166,7 +166,7 @@ def quantise_blocks(channel, tables):
     """What JPEG leaves of a channel (B, H, W) in 0..255; H, W multiples of 8.
 
     Every 8x8 block goes to frequencies, is divided by its image's table (B, 8, 8),
-    rounded (here information is lost) and goes back to pixels.  Chapter 10.
+    rounded (here information is lost) and goes back to pixels.  Chapter 11.
     """
     dct = dct_matrix(8, channel.device)
     tables = tables[:, None, None]
@@ -225,7 +225,7 @@ def jpeg(hq, generator, *, quality):
         generator: a torch.Generator on the same device.
         quality: 1..100, or (low, high): then every image draws its own.
 
-    Built in chapter 10.
+    Built in chapter 11.
     """
     low, high = span(quality)
     check_quality(low, high)
@@ -245,7 +245,7 @@ def compress(hq, quality):
         Images in [0, 1] on the 8-bit grid, without gradient.  A few pixels in a
         hundred differ from libjpeg's, by the rounding of its integer DCT.
 
-    Built in chapter 10.
+    Built in chapter 11.
     """
     batch, channels, height, width = hq.shape
     if channels not in (1, 3):
@@ -289,7 +289,7 @@ def psnr_b(restored, target, crop_border=0, y_channel=False):
 
     Arguments and errors as for `psnr`; not symmetric, for the blocks are looked
     for in `restored`.  The images must measure at least 16x16 after the crop.
-    The mean over channels of the metric by Yim and Bovik (2011).  Chapter 10.
+    The mean over channels of the metric by Yim and Bovik (2011).  Chapter 11.
     """
     restored, target = prepare_pair(restored, target, crop_border, y_channel)
     if min(restored.shape[:2]) < 16:

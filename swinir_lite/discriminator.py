@@ -1,4 +1,4 @@
-"""The U-Net discriminator with spectral norm (chapter 9)."""
+"""The U-Net discriminator with spectral norm (chapter 10)."""
 
 import torch.nn.functional as F
 from torch import nn
@@ -8,7 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 def bounded_convolution(channels_in, channels_out, kernel_size=3, stride=1):
     """A convolution without bias whose weight matrix has largest singular value 1.
 
-    Spectral normalisation: Miyato et al. (2018).  Chapter 9.
+    Spectral normalisation: Miyato et al. (2018).  Chapter 10.
     """
     conv = nn.Conv2d(
         channels_in, channels_out, kernel_size, stride, padding=1, bias=False
@@ -27,7 +27,7 @@ class UNetDiscriminator(nn.Module):
     (B, in_channels, H, W) -> logits (B, 1, H, W), positive for real; H and W
     must be multiples of 8.  Three steps down, three up, with skip connections
     that are added: the discriminator of BSRGAN and of SwinIR's real-world
-    models, after Schonfeld et al. (2020) and Wang et al. (2021).  Chapter 9.
+    models, after Schonfeld et al. (2020) and Wang et al. (2021).  Chapter 10.
     """
 
     def __init__(self, in_channels=3, dim=64):

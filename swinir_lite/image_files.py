@@ -1,4 +1,4 @@
-"""Pictures in files: which there are, and what is read from them (chapter 14)."""
+"""Pictures in files: which there are, and what is read from them (chapter 18)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

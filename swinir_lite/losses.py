@@ -1,4 +1,4 @@
-"""Losses that a restoration network is trained with (chapter 9).
+"""Losses that a restoration network is trained with (chapters 9 and 10).
 
 Images are batches (B, C, H, W) with values in [0, 1]; a loss is a 0-dim tensor.
 """
@@ -56,7 +56,7 @@ class VGG19Features(nn.Module):
 
     Built from torchvision's state dict; frozen, and not saved with a model.
     (B, 3, H, W) in [0, 1] -> five maps, the second convolutions of stages 1 and
-    2 and the fourth of stages 3 to 5.  H and W must be at least 16.  Chapter 9.
+    2 and the fourth of stages 3 to 5.  H and W must be at least 16.  Chapter 10.
     """
 
     def __init__(self, state):
@@ -110,7 +110,7 @@ def feature_loss(features, restored, target, weights):
         features: a callable, images -> list of feature maps.
         weights: a number for each map.
 
-    Chapter 9.
+    Chapter 10.
     """
     difference(restored, target)  # shapes must agree
     with torch.no_grad():
@@ -122,7 +122,7 @@ def feature_loss(features, restored, target, weights):
 def adversarial_loss(logits, real):
     """Mean of -log p, p the probability that logits give to being `real` or not.
 
-    The cross-entropy of the original GAN (Goodfellow et al., 2014).  Chapter 9.
+    The cross-entropy of the original GAN (Goodfellow et al., 2014).  Chapter 10.
     """
     return F.softplus(-logits if real else logits).mean()
 
@@ -136,7 +136,7 @@ class Adversary(nn.Module):
     """A discriminator with its own Adam; the state holds both, for exact resume.
 
     `terms` are the names of the losses it serves: a run that resumes must have
-    the same.  Chapter 9.
+    the same.  Chapter 10.
     """
 
     def __init__(self, terms, in_channels=3, dim=64, learning_rate=1e-4):
@@ -233,7 +233,7 @@ class Criterion(nn.Module):
             features without a network for them.
 
     SwinIR's real-world models use l1 1, perceptual 1, adversarial 0.1: section
-    4.2 of the paper, chapter 9.
+    4.2 of the paper, chapters 9 and 10.
     """
 
     def __init__(self, losses, in_channels=3):

@@ -1,4 +1,4 @@
-"""The practical degradation model of real-world super-resolution (chapter 11).
+"""The practical degradation model of real-world super-resolution (chapter 13).
 
 After BSRGAN (Zhang et al., 2021): blurs, resizing, noise and JPEG in random
 order and strength, so that what a network learns to undo covers what happens to
@@ -203,7 +203,7 @@ def degradation_steps(images, generator, scale=4):
         scale: how many times smaller the last images are.
 
     The group shares order, kinds and sizes; strengths and noise are drawn for
-    each image.  Built in chapter 11.
+    each image.  Built in chapter 13.
     """
     height, width = images.shape[-2:]
     if images.shape[1] != 3 or height % scale or width % scale:
@@ -230,7 +230,7 @@ def real_world(hq, generator, *, scale=4, group=8):
         generator: a torch.Generator on the same device, which decides all.
         group: how many images share one chain; fewer is more varied and slower.
 
-    Built in chapter 11.
+    Built in chapter 13.
     """
     degraded = []
     for images in hq.split(group):
@@ -243,7 +243,7 @@ def degrade_photograph(image, *, scale=4, seed=0):
     """Degrade one uint8 image (H, W, 3) for testing: float (1, 3, H/scale, W/scale).
 
     The same image and seed always give the same result; every image gets a
-    chain of its own.  Sides are cut to multiples of `scale`.  Chapter 11.
+    chain of its own.  Sides are cut to multiples of `scale`.  Chapter 13.
     """
     height, width = (side - side % scale for side in image.shape[:2])
     image = image[:height, :width]
@@ -263,7 +263,7 @@ def gradient_distance(restored, target):
     The Wasserstein distance between the distributions of the differences of
     neighbouring pixels: a smoothed image lacks large differences, a noisy one
     small ones.  It ignores where in the image they are.  Arguments as for `psnr`.
-    Chapter 11.
+    Chapter 13.
     """
     images = prepare_pair(restored, target, 0, True)
     return float(np.abs(np.subtract(*map(gradient_sizes, images))).mean())
@@ -285,7 +285,7 @@ def lpips_distance(restored, target):
     """How different two RGB images look: 0 for equal ones, about 1 at most.
 
     Arguments as for `psnr`.  LPIPS (Zhang et al., 2018) on AlexNet's features;
-    needs the optional package lpips.  Chapter 11.
+    needs the optional package lpips.  Chapter 13.
     """
     images = prepare_pair(restored, target, 0, False)
     images = [torch.from_numpy(x / 127.5 - 1).float().permute(2, 0, 1) for x in images]

@@ -1,4 +1,4 @@
-"""A training run's folder, read without the code that trains (chapter 14).
+"""A training run's folder, read without the code that trains (chapter 18).
 
 `config.json` says what was trained, `state.pt` holds the weights and their average.
 """

@@ -1,4 +1,4 @@
-"""The trained models that come with the package (chapter 14).
+"""The trained models that come with the package (chapter 19).
 
 `weights/manifest.json` says of each: file, SHA-256, configuration, how it was
 trained, and what the file itself scores.

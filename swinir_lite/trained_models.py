@@ -1,4 +1,4 @@
-"""Load trained models by name, file or run, with what they undo (chapter 14)."""
+"""Load trained models by name, file or run, with what they undo (chapter 18)."""
 
 from pathlib import Path
 from typing import Any

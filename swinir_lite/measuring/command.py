@@ -1,4 +1,4 @@
-"""The command that measures: evaluate (chapter 14)."""
+"""The command that measures: evaluate (chapter 18)."""
 
 from argparse import Namespace
 from pathlib import Path

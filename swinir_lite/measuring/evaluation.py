@@ -1,4 +1,4 @@
-"""Restore and measure by the paper's protocol (chapter 14)."""
+"""Restore and measure by the paper's protocol (chapter 18)."""
 
 import statistics
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The images that models are measured on (chapter 14)."""
+"""The images that models are measured on (chapter 18)."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command that restores pictures: restore (chapter 14)."""
+"""The command that restores pictures: restore."""
 
 import os
 import sys

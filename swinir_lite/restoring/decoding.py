@@ -1,4 +1,4 @@
-"""Decode a picture's file: upright, 8 or 16 bits, gray or RGB, alpha (chapter 14).
+"""Decode a picture's file: upright, 8 or 16 bits, gray or RGB, alpha.
 
 libvips reads most kinds, in constant memory; Pillow reads BMP, and HEIC where the
 package pillow-heif is installed.

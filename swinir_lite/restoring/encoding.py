@@ -1,4 +1,4 @@
-"""Encode a result as PNG, TIFF, JPEG or WebP, with its metadata (chapter 14)."""
+"""Encode a result as PNG, TIFF, JPEG or WebP, with its metadata."""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""What kind of picture a file holds, told by its first bytes (chapter 14)."""
+"""What kind of picture a file holds, told by its first bytes."""
 
 import struct
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Restore a picture that is in memory: Pillow's or an array (chapter 14)."""
+"""Restore a picture that is in memory: Pillow's or an array."""
 
 from collections.abc import Callable
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Ways to mix results: the self-ensemble, and the plain enlargement (chapter 14)."""
+"""Ways to mix results: the self-ensemble, and the plain enlargement."""
 
 from collections.abc import Callable
 from functools import lru_cache

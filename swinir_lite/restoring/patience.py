@@ -1,4 +1,4 @@
-"""A network that a lack of memory does not stop (chapter 14)."""
+"""A network that a lack of memory does not stop."""
 
 import math
 from collections.abc import Callable

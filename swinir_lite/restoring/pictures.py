@@ -1,4 +1,4 @@
-"""Pictures as a network sees them, and results as their files hold them (chapter 14).
+"""Pictures as a network sees them, and results as their files hold them.
 
 A network sees gray or RGB in [0, 1]. What else a picture has (alpha, 16 bits, colour
 where the network knows only gray, a profile, EXIF) is kept beside it and put back.

@@ -1,4 +1,4 @@
-"""Restore many pictures: decode, compute and encode at the same time (chapter 14).
+"""Restore many pictures: decode, compute and encode at the same time.
 
 The network works in the calling thread, one picture after the other, so that Ctrl-C
 stops it between two of its operations. Meanwhile threads decode the pictures that come

@@ -1,4 +1,4 @@
-"""Which pictures become which files, decided before any work (chapter 14)."""
+"""Which pictures become which files, decided before any work."""
 
 import glob
 import os

@@ -1,4 +1,4 @@
-"""Where tiles lie, and how they are put together without a seam (chapter 14).
+"""Where tiles lie, and how they are put together without a seam.
 
 Tiles begin on the borders of windows, so that every pixel meets the same windows in
 its tile as in the whole picture. At its sides a tile sees less than the picture has

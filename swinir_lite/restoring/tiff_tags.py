@@ -1,4 +1,4 @@
-"""EXIF in TIFF files, where it is tags like any other (chapter 14).
+"""EXIF in TIFF files, where it is tags like any other.
 
 libvips and tifffile write neither the camera's tags nor the folders of EXIF and GPS.
 """

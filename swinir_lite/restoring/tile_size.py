@@ -1,4 +1,4 @@
-"""How large a tile may be, and by how much tiles overlap (chapter 14)."""
+"""How large a tile may be, and by how much tiles overlap."""
 
 import math
 

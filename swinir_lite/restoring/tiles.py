@@ -1,4 +1,4 @@
-"""Restore a picture of any size, tile by tile and row by row (chapter 14)."""
+"""Restore a picture of any size, tile by tile and row by row."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

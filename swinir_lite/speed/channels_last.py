@@ -1,4 +1,4 @@
-"""The convolutions of a SwinIR on (B, H, W, C) (chapter 13)."""
+"""The convolutions of a SwinIR on (B, H, W, C) (chapter 17)."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""A Swin Transformer layer of PyTorch's operations, on (B, H, W, C) (chapter 13).
+"""A Swin Transformer layer of PyTorch's operations, on (B, H, W, C) (chapter 17).
 
 The attention in it is explicit, PyTorch's scaled_dot_product_attention, or this
 project's fused kernel.

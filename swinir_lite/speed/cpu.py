@@ -1,4 +1,4 @@
-"""SwinIR on a CPU without gradients, strip by strip and in place (chapter 13).
+"""SwinIR on a CPU without gradients, strip by strip and in place (appendix A4).
 
 Windows do not overlap, so a layer may finish some rows of windows before it
 touches the next. What it needs meanwhile then fits into the processor's cache,

@@ -1,4 +1,4 @@
-"""The forward pass of a SwinIR on CUDA with nothing left to set up (chapter 13).
+"""The forward pass of a SwinIR on CUDA with nothing left to set up (chapter 17).
 
 Weights are packed once per version, features stay in one padded channels-last
 layout from the first convolution to the last, and a size that comes again is

@@ -1,4 +1,4 @@
-"""Replay a piece of PyTorch as one CUDA graph (chapters 13 and 14)."""
+"""Replay a piece of PyTorch as one CUDA graph (chapters 17 and 18)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Export a SwinIR for other runtimes, for images of any size (chapter 13)."""
+"""Export a SwinIR for other runtimes, for images of any size (appendix A4)."""
 
 from copy import deepcopy
 from pathlib import Path

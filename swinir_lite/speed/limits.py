@@ -1,4 +1,4 @@
-"""How large a network may be for each kernel; read without Triton (chapter 13)."""
+"""How large a network may be for each kernel; read without Triton (chapter 17)."""
 
 CHUNK = 64  # channels that an inference kernel holds as one tile
 

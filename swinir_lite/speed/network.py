@@ -1,4 +1,4 @@
-"""SwinIR at the speed of the hardware, beside the reading path (chapter 13).
+"""SwinIR at the speed of the hardware, beside the reading path (chapter 17).
 
 `fast(model)` wraps a SwinIR of the chapters in a module with the same parameters
 and the same function, computed with fewer bytes moved. `fastest(model)` also moves
@@ -30,7 +30,7 @@ def check_without_waiting(x: Tensor, in_channels: int) -> None:
 
 
 class FastSwinIR(nn.Module):
-    """The function of a SwinIR, in channels-last layout (chapter 13).
+    """The function of a SwinIR, in channels-last layout (chapter 17).
 
     Shares the model's parameters: training this module trains the model, and
     checkpoints are saved from the model.
@@ -256,7 +256,7 @@ def fast(
     dtype: torch.dtype | None = None,
     compiled: bool = False,
 ) -> FastSwinIR:
-    """Wrap a model of chapter 8 in its fast path (chapter 13).
+    """Wrap a model of chapter 8 in its fast path (chapter 17).
 
     Which path that is depends on device, type and width. On CUDA in half precision,
     networks of up to 191 channels restore images by whole layers as kernels, and
@@ -282,7 +282,7 @@ def fastest(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> nn.Module:
-    """The network as it restores pictures quickest, in evaluation (chapter 13).
+    """The network as it restores pictures quickest, in evaluation (chapter 17).
 
     Needs no `torch.no_grad()`: no gradients flow. The `route` of the result says
     which path computes, in which type, and why.

@@ -1,4 +1,4 @@
-"""Which path computes a SwinIR, and why (chapter 13).
+"""Which path computes a SwinIR, and why (chapter 17).
 
 Nothing here needs Triton. `fast` asks at every call, and whoever wants to know asks
 `choose_route` or, of a network, its `route`.
@@ -138,7 +138,7 @@ def attention_backend(
     config: SwinIRConfig | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> AttentionBackend:
-    """Which attention runs on a device (chapter 13).
+    """Which attention runs on a device (chapter 17).
 
     Args:
         device: where the tensors will be; by default CUDA if there is one.

@@ -1,4 +1,4 @@
-"""The masks of shifted windows, without building one for every window (chapter 13)."""
+"""The masks of shifted windows, without building one for every window (chapter 15)."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Everything that a training run depends on, as data (chapter 14)."""
+"""Everything that a training run depends on, as data (chapter 18)."""
 
 import json
 import math

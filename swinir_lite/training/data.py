@@ -1,4 +1,4 @@
-"""From photographs to batches of patches (chapter 14).
+"""From photographs to batches of patches (chapter 18).
 
 Every image is decoded once, into a cache of raw pixels.  A batch is then one
 indexing operation on the training device: which pixel is read decides the

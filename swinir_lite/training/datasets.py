@@ -1,4 +1,4 @@
-"""Which data sets there are to download (chapter 14).
+"""Which data sets there are to download (chapter 18).
 
 `datasets.json` lists for each where it lies, its size and SHA-256, its licence and
 whom to cite.

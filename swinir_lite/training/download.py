@@ -1,4 +1,4 @@
-"""Fetch data sets, resumably, and check every byte (chapter 14).
+"""Fetch data sets, resumably, and check every byte (chapter 18).
 
 What is on disk under its final name is complete and has the SHA-256 of the
 manifest.

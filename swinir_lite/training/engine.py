@@ -1,4 +1,4 @@
-"""Train a restoration network: one loop for every task and device (chapter 14).
+"""Train a restoration network: one loop for every task and device (chapter 18).
 
 The same function runs on a CPU, on one GPU, and on several GPUs under
 `accelerate launch`.  What is trained, on what and how long, is a TrainConfig.

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a JSON-lines log, TensorBoard, curves (chapter 14)."""
+"""What a run leaves behind: a JSON-lines log, TensorBoard, curves (chapter 18)."""
 
 import json
 from pathlib import Path

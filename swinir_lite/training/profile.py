@@ -1,4 +1,4 @@
-"""Where a training step's time goes (chapter 14)."""
+"""Where a training step's time goes (chapter 18)."""
 
 import time
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""What a training run needs before its first step (chapter 14)."""
+"""What a training run needs before its first step (chapter 18)."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Make a finished run a model that ships with the package (chapter 14)."""
+"""Make a finished run a model that ships with the package (chapter 19)."""
 
 from collections.abc import Iterable
 from dataclasses import asdict

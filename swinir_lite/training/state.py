@@ -1,4 +1,4 @@
-"""What a run resumes from: one file, whole, and of the same run (chapter 14)."""
+"""What a run resumes from: one file, whole, and of the same run (chapter 18)."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""Window attention as one fused Triton kernel (chapter 13).
+"""Window attention as one fused Triton kernel (chapter 16).
 
 The kernel reads q, k and v where the qkv projection left them, in
 `(B, H, W, 3C)`. Cyclic shift and window partition are index arithmetic, the

@@ -1,4 +1,4 @@
-"""Inference of Swin Transformer layers of up to 191 channels (chapter 13).
+"""Inference of Swin Transformer layers of up to 191 channels (chapter 16).
 
 A layer is two kernels, and between them only mixed values reach memory::
 

@@ -1,4 +1,4 @@
-"""Weights of a Swin Transformer layer as the inference kernels read them (chapter 13).
+"""Weights of a Swin Transformer layer as the inference kernels read them (chapter 16).
 
 Padded to the sides of tiles, with what can be computed beforehand multiplied in.
 """

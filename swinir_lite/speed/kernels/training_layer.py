@@ -1,4 +1,4 @@
-"""A Swin Transformer layer of few channels in three Triton kernels (chapter 13).
+"""A Swin Transformer layer of few channels in three Triton kernels (chapter 17).
 
 With 60 channels a layer is bound by the bytes it moves: an intermediate that
 reaches memory costs more than computing it. So the layer is cut where tokens
