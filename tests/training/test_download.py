@@ -212,7 +212,8 @@ def test_zips_that_cannot_be_unpacked_are_named(tmp_path, offset, value, message
 
 
 def test_unknown_data_set():
-    with pytest.raises(ValueError, match="no data set 'div3k'; there are div2k, set5"):
+    known = ", ".join(read_manifest())
+    with pytest.raises(ValueError, match=f"no data set 'div3k'; there are {known}"):
         download("div3k")
 
 
