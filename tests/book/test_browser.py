@@ -110,7 +110,7 @@ def browser_problems(browser, address):
     page.set_viewport_size(PHONE)
     found += [f"too wide for a phone: {e}" for e in page.evaluate(OVERFLOW)]
     page.set_viewport_size(WIDE)
-    page.add_style_tag(content="* { transition: none !important }")  # or half-way colours
+    page.add_style_tag(content="* { transition: none !important }")
     page.emulate_media(color_scheme="dark")
     found += [f"grayed in the dark: {name}" for name in page.evaluate(GRAYED)]
     dark = accessibility_problems(page, ["color-contrast"])
