@@ -79,12 +79,15 @@ wheel: $(installed) ## build the package and try it in an environment of its own
 		wheel/bin/python -m swinir_lite restore --help > /dev/null && \
 		wheel/bin/python -W error -c "import swinir_lite; swinir_lite.load_model('lightweight_x2')"
 
+# tests of the repository, which need the book's packages
+of_the_project := $(addprefix tests/test_,packaging.py project.py rooms.py)
+
 lowest: ## test the package with the lowest versions that it allows
 	$(PYTHON) -m venv _build/lowest
-	_build/lowest/bin/pip install -q -c constraints/lowest.txt -e ".[book,train]" \
-		hypothesis pillow-heif pytest pytest-xdist
+	_build/lowest/bin/pip install -q -c constraints/lowest.txt -e ".[book,heic,train]" \
+		hypothesis pytest pytest-xdist
 	OMP_NUM_THREADS=1 _build/lowest/bin/pytest -n 2 tests/measuring tests/restoring \
-		$(filter-out tests/test_project.py,$(wildcard tests/test_*.py))
+		$(filter-out $(of_the_project),$(wildcard tests/test_*.py))
 
 # Without what differs between PyTorch's builds for CPUs and for CUDA
 constraints: ## resolve the versions to install anew, for every Python; needs uv
@@ -95,7 +98,7 @@ constraints: ## resolve the versions to install anew, for every Python; needs uv
 	done
 	uv pip compile -q --no-header --no-annotate --python-version $(firstword $(PYTHONS)) \
 		--resolution lowest-direct pyproject.toml \
-		--extra book --extra export --extra train \
+		--extra book --extra export --extra heic --extra train \
 		| sed -e '/^\(nvidia\|triton\)/d' > constraints/lowest.txt
 
 clean: ## remove the built site

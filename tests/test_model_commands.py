@@ -66,19 +66,6 @@ def test_export_writes_the_official_layout(weights, tmp_path, capsys):
         assert torch.equal(theirs.state_dict()[key], value)
 
 
-def test_export_writes_onnx(weights, tmp_path):
-    import onnxruntime
-
-    path = tmp_path / "small.onnx"
-    main(["export", str(weights), "--onnx", str(path)])
-    image = torch.rand(1, 3, 19, 24)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (restored,) = session.run(None, {"image": image.numpy()})
-    with torch.no_grad():
-        expected = load_model(weights)(image)
-    torch.testing.assert_close(torch.from_numpy(restored), expected)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -4,7 +4,8 @@ import onnxruntime
 import pytest
 import torch
 
-from swinir_lite import SwinIR
+from swinir_lite import SwinIR, SwinIRConfig, load_model, save_model
+from swinir_lite.__main__ import main
 from swinir_lite.speed.export import export_onnx, export_program
 from swinir_lite.variants import RELEASED
 
@@ -58,3 +59,15 @@ def test_exporting_leaves_the_model_as_it_was():
 def test_a_missing_folder_is_named_before_anything_is_exported(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing"):
         export_onnx(small(), tmp_path / "missing" / "model.onnx")
+
+
+def test_the_command_line_writes_onnx(tmp_path):
+    weights, path = tmp_path / "small.safetensors", tmp_path / "small.onnx"
+    save_model(SwinIR(SwinIRConfig(dim=8, depths=(1,), num_heads=(2,))), weights)
+    main(["export", str(weights), "--onnx", str(path)])
+    image = torch.rand(1, 3, 19, 24)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (restored,) = session.run(None, {"image": image.numpy()})
+    with torch.no_grad():
+        expected = load_model(weights)(image)
+    torch.testing.assert_close(torch.from_numpy(restored), expected)
