@@ -4,6 +4,12 @@ Some functions share their module's name, as chapter, module and test do; in
 this namespace the name means the function.
 """
 
+import os
+
+# Threads that wait for each other spin, by default for so long that another busy
+# process makes a CPU several times slower.  Torch reads this as it is loaded
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 from .checkpoint import load_model, save_model
 from .convolutional_baseline import ResidualCNN
 from .image_restoration import imresize, psnr, rgb_to_y, ssim, to_image, to_tensor

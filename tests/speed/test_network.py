@@ -1,6 +1,9 @@
 import copy
 import functools
+import os
 import re
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -332,3 +335,15 @@ def test_a_network_without_windows_is_returned_as_it_is():
     model = ResidualCNN()
     assert fastest(model, "cpu") is model
     assert not model.training
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "10000"), ("7", "7")])
+def test_threads_that_wait_spin_briefly_unless_told_otherwise(given, used):
+    environment = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
+    environment |= {"GOMP_SPINCOUNT": given} if given else {}
+    code = "import os, swinir_lite; print(os.environ['GOMP_SPINCOUNT'])"
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == used
