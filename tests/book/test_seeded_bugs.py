@@ -5,6 +5,7 @@ import importlib
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from tqdm.auto import tqdm
 
 from .notebooks import CHAPTERS, code_cells, tags
 
@@ -70,6 +71,7 @@ def execute(path, last, bug=None):
 @pytest.fixture(autouse=True)
 def _no_figures(monkeypatch, root):
     monkeypatch.setattr(plt, "show", lambda *args, **kwargs: None)
+    monkeypatch.setattr(tqdm, "__init__", tqdm.__init__)  # chapters hide their bars
     monkeypatch.chdir(root / "chapters")
     with matplotlib.rc_context():
         matplotlib.use("agg")
