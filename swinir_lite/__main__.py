@@ -1,6 +1,7 @@
 """The command line: swinir-lite, or python -m swinir_lite (--help lists it all)."""
 
 import sys
+import warnings
 from argparse import ArgumentParser
 from importlib import metadata
 from typing import NoReturn
@@ -48,6 +49,11 @@ def stop(message: object, status: int = 2) -> NoReturn:
     sys.exit(status)
 
 
+def in_one_line(message: Warning | str, *_: object) -> str:
+    """A warning without the line of code that it comes from."""
+    return f"warning: {message}\n"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command.
 
@@ -59,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # a name that a terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = in_one_line
     options = command_parser().parse_args(arguments)
     try:
         status = options.call(options)

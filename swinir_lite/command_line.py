@@ -57,6 +57,15 @@ def output_file(text: str) -> Path:
     return Path(text)
 
 
+def add_range_argument(parser: ArgumentParser) -> None:
+    """Add what a file of weights may not say of itself; see `load_model`."""
+    parser.add_argument(
+        "--img-range", type=float, metavar="N",
+        help="what the model expects pictures in 0..1 to be multiplied by, 1 or 255, "
+        "where its file does not say it (default: 255 with windows of 7, else 1)",
+    )  # fmt: skip
+
+
 def add_measuring_arguments(parser: ArgumentParser) -> None:
     """Add what is to be undone, and by what else than PSNR and SSIM to measure."""
     parser.add_argument(

@@ -1,8 +1,10 @@
 """Pictures in files: which there are, and what is read from them (chapter 18)."""
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -59,15 +61,34 @@ def open_image(path: str | Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: {error}") from error
 
 
-def orientation(image: Image.Image) -> int:
-    """How an opened image lies, by EXIF: 1 is upright, 5 to 8 are on a side.
+def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Type and length of each chunk of a PNG, the file placed at the chunk's data."""
+    position = 8
+    while True:
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        length, name = struct.unpack(">I4s", head)
+        yield name, length
+        position += 12 + length
 
-    A PNG that says it behind its pixels counts as upright: only headers are read.
-    """
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1
+
+def says_more_behind_pixels(path: str | Path) -> bool:
+    """Whether a PNG has EXIF or text behind its pixels; it may say how it lies."""
+    with open(path, "rb") as file:
+        names = [name for name, _ in png_chunks(file)]
+    behind = names[names.index(b"IDAT") :] if b"IDAT" in names else []
+    return not {b"eXIf", b"iTXt", b"zTXt"}.isdisjoint(behind)
+
+
+def orientation(image: Image.Image) -> int:
+    """How an opened image lies, by EXIF or XMP: 1 is upright, 5 to 8 are on a side."""
+    if image.format == "PNG" and says_more_behind_pixels(image.filename):
+        image.load()  # Pillow reads no farther than the pixels before
     try:
-        return image.getexif().get(Base.Orientation, 1)
+        # Not the PNG's own, which decodes every file that has no EXIF
+        return Image.Image.getexif(image).get(Base.Orientation, 1)
     except SyntaxError:  # EXIF that cannot be read says nothing
         return 1
 
@@ -75,8 +96,8 @@ def orientation(image: Image.Image) -> int:
 def read_image(path: str | Path, channels: int = 3) -> np.ndarray:
     """Decode an 8-bit gray or RGB image to uint8 (H, W, 3), or (H, W) for 1 channel.
 
-    It is turned upright as a camera's EXIF says.  Gray becomes RGB by repetition,
-    RGB becomes gray as Pillow's "L".  InputError as `open_image`.
+    It is turned upright as a camera's EXIF, or else XMP, says.  Gray becomes RGB by
+    repetition, RGB becomes gray as Pillow's "L".  InputError as `open_image`.
     """
     with open_image(path) as image:
         upright = image if orientation(image) == 1 else ImageOps.exif_transpose(image)
@@ -84,7 +105,7 @@ def read_image(path: str | Path, channels: int = 3) -> np.ndarray:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of the upright image, from its header; see `open_image`."""
+    """(height, width) of the upright image, seldom decoded for it; see `open_image`."""
     with open_image(path) as image:
         on_side = orientation(image) in range(5, 9)
         return image.size if on_side else image.size[::-1]

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from .checkpoint import load_model
-from .command_line import add_command, output_file
+from .command_line import add_command, add_range_argument, output_file
 from .errors import InputError
 from .model_list import ListedModel, list_models
 from .official_weights import save_official
@@ -55,7 +55,7 @@ def run_info(options: Namespace) -> None:
 def run_export(options: Namespace) -> None:
     if not (options.onnx or options.official):
         raise InputError("export needs --onnx FILE or --official FILE")
-    model = load_model(options.model)
+    model = load_model(options.model, options.img_range)
     if not isinstance(model, SwinIR):
         raise InputError(f"{options.model} is no SwinIR, which alone can be exported")
     if options.official:
@@ -100,6 +100,7 @@ def add_commands(commands: Any) -> None:
         """,
     )  # fmt: skip
     export.add_argument("model", help="a model's name, a file, or a run's folder")
+    add_range_argument(export)
     export.add_argument(
         "--onnx", type=output_file, metavar="FILE", help="for ONNX runtimes, float32"
     )

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -145,6 +146,11 @@ def test_a_package_that_is_missing_is_named_with_a_command_that_brings_it(
         "error: this needs the package accelerate: "
         f'pip install "swinir-lite[train] @ git+{address}"\n'
     )
+
+
+def test_a_warning_is_one_line(run_with):
+    run_with(lambda: None)
+    assert warnings.formatwarning("mind", UserWarning, "a.py", 1) == "warning: mind\n"
 
 
 def test_names_that_the_terminal_cannot_show_stop_nothing(run_with, monkeypatch):

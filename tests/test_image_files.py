@@ -11,6 +11,8 @@ from PIL import Image
 from swinir_lite.errors import InputError
 from swinir_lite.image_files import image_size, read_image
 
+from .restoring.making import exif, itxt, png, png_chunk, xmp
+
 
 def png_of_size(width, height):
     """A PNG that declares this size, with no pixels."""
@@ -48,3 +50,26 @@ def test_whatever_a_damaged_picture_makes_its_decoder_raise_names_the_file(tmp_p
             unnamed += not str(error).startswith(f"{path}: ")
     assert not unnamed
     assert RuntimeError in kinds  # what no other format's decoder raises
+
+
+PLACES_IN_A_PNG = {  # of what turns it by a quarter
+    "EXIF before pixels": {"before": png_chunk(b"eXIf", exif(6).tobytes()[6:])},
+    "EXIF behind pixels": {"behind": png_chunk(b"eXIf", exif(6).tobytes()[6:])},
+    "XMP before pixels": {"before": itxt(xmp(6))},
+    "XMP behind pixels": {"behind": itxt(xmp(6))},
+}
+
+
+@pytest.mark.parametrize("place", PLACES_IN_A_PNG)
+def test_a_png_is_turned_wherever_it_says_so(tmp_path, place):
+    stored, path = np.arange(24, dtype=np.uint8).reshape(4, 6), tmp_path / "a.png"
+    path.write_bytes(png(stored, **PLACES_IN_A_PNG[place]))
+    assert image_size(path) == (6, 4)
+    assert np.array_equal(read_image(path, 1), np.rot90(stored, -1))
+
+
+def test_the_size_of_a_png_is_read_off_its_header(tmp_path, monkeypatch):
+    path, said = tmp_path / "a.png", png_chunk(b"tEXt", b"Comment\0by a program")
+    path.write_bytes(png(np.zeros((4, 6), np.uint8), before=said, behind=said))
+    monkeypatch.setattr(Image.Image, "load", None)
+    assert image_size(path) == (4, 6)

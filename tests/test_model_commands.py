@@ -3,12 +3,14 @@
 import json
 from dataclasses import asdict
 
+import onnxruntime
 import pytest
 import torch
 
 from swinir_lite import SwinIR, SwinIRConfig, load_model, save_model
 from swinir_lite.__main__ import main
 from swinir_lite.model_list import list_models
+from swinir_lite.official_weights import save_official
 from swinir_lite.released_weights import released_models
 from swinir_lite.shipped_weights import shipped_models
 
@@ -64,6 +66,18 @@ def test_export_writes_the_official_layout(weights, tmp_path, capsys):
     assert theirs.config == ours.config
     for key, value in ours.state_dict().items():
         assert torch.equal(theirs.state_dict()[key], value)
+
+
+@pytest.mark.filterwarnings("ignore:.*readers will take")
+def test_export_takes_the_image_range_that_a_file_does_not_say(tmp_path):
+    model = SwinIR(SwinIRConfig(dim=8, depths=(1,), num_heads=(2,), img_range=255.0))
+    save_official(model, tmp_path / "a.pth")
+    onnx = tmp_path / "a.onnx"
+    main(["export", str(tmp_path / "a.pth"), "--onnx", str(onnx), "--img-range", "255"])
+    image = torch.rand(1, 3, 16, 16)
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    (restored,) = session.run(None, {"image": image.numpy()})
+    torch.testing.assert_close(torch.from_numpy(restored), model(image).detach())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,12 @@ from typing import Any
 
 from torch import nn
 
-from ..command_line import add_command, add_measuring_arguments, output_file
+from ..command_line import (
+    add_command,
+    add_measuring_arguments,
+    add_range_argument,
+    output_file,
+)
 from ..errors import InputError
 from ..speed.network import fastest
 from ..standard_json import to_json
@@ -38,12 +43,14 @@ def chosen_task(words: list[str]) -> dict[str, Any]:
     }
 
 
-def load(name: str, scale: int) -> tuple[nn.Module, dict[str, Any]]:
+def load(
+    name: str, scale: int, img_range: float | None
+) -> tuple[nn.Module, dict[str, Any]]:
     """A model and what it undoes; "bicubic" is interpolation, by `scale`."""
     return (
         (Bicubic(scale), {"name": "bicubic"})
         if name == "bicubic"
-        else load_trained(name)
+        else load_trained(name, img_range)
     )
 
 
@@ -52,7 +59,7 @@ def evaluate_folders(options: Namespace) -> list[dict[str, Any]]:
     model, *folders = (
         [options.model, *options.names] if options.model else options.names
     )
-    model, own = load(model, options.scale)
+    model, own = load(model, options.scale, options.img_range)
     metrics, scores = find_metrics(options.metrics), []
     for degradation in options.degradation or [options.task or own]:
         measured = evaluate_on(model, degradation, folders, metrics)
@@ -65,7 +72,7 @@ def evaluate_folders(options: Namespace) -> list[dict[str, Any]]:
 def evaluate_two_folders(options: Namespace) -> list[dict[str, Any]]:
     """Measure on a folder of HQ images and one of LQ images, if any; print a table."""
     scale = scale_between(options.hq, options.lq) if options.lq else options.scale
-    model, own = load(options.model, scale)
+    model, own = load(options.model, scale, options.img_range)
     config, task = model.config, options.task or own
     if options.task or not options.lq:
         check_scale(task, config.scale)
@@ -118,6 +125,7 @@ def add_commands(commands: Any) -> None:
         "folders of HQ images, or of HQ and LR images, such as Set5"
     )  # fmt: skip
     evaluate.add_argument("--model", help="the model, where it is not named first")
+    add_range_argument(evaluate)
     evaluate.add_argument("--hq", type=Path, help="folder of originals: prints a table")
     evaluate.add_argument(
         "--lq", type=Path,

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..command_line import add_command
+from ..command_line import add_command, add_range_argument
 from ..errors import InputError
 from ..shipped_weights import known_degradation
 from ..speed.network import fastest
@@ -145,7 +145,7 @@ def exit_status(plan: Plan, outcomes: list[Outcome]) -> int:
 def run_restore(options: Namespace) -> int:
     """Restore what the options say; returns the exit status."""
     device = chosen_device(options.device)
-    model, _ = load_trained(options.model)
+    model, _ = load_trained(options.model, options.img_range)
     plan = make_plan(
         options.inputs, options.out, model_label(options.model), options.format,
         options.overwrite, options.skip_existing, process_share(),
@@ -214,6 +214,7 @@ def add_commands(commands: Any) -> None:
         help="a shipped model's name, a file of weights, or a run's folder "
         "(default: %(default)s)",
     )  # fmt: skip
+    add_range_argument(restore)
     restore.add_argument(
         "-o", "--out", help="folder for the results, or the name of the one result"
     )

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import InputError
-from .formats import animation, check_size, is_animated_png, kind_of, late_exif
+from .formats import animation, check_size, is_animated_png, kind_of, late_metadata
 from .tiff_tags import read_exif
 
 os.environ.setdefault("VIPS_WARNING", "0")  # its warnings become notes here
@@ -136,8 +136,12 @@ def upright(
     image: pyvips.Image, path: str | Path, kind: str, notes: list[str]
 ) -> pyvips.Image:
     """Turn an image as EXIF says, or XMP where there is no EXIF; reset the tag."""
-    if kind == "PNG" and not image.get_typeof("exif-data") and (e := late_exif(path)):
-        image = attach_exif(image, e, notes)
+    late = late_metadata(path) if kind == "PNG" else {}
+    if "exif" in late and not image.get_typeof("exif-data"):
+        image = attach_exif(image, late["exif"], notes)
+    if "xmp" in late and not image.get_typeof("xmp-data"):
+        image = image.copy()
+        image.set_type(pyvips.GValue.blob_type, "xmp-data", late["xmp"])
     if kind == "TIFF" and (block := read_exif(path)):
         image = attach_exif(image, block, notes)
     turned = image.get_typeof("exif-ifd0-Orientation") or kind == "TIFF"
@@ -182,7 +186,7 @@ def is_read_twice(image: pyvips.Image, path: str | Path, kind: str) -> bool:
     """Whether pixels are read in another order than the file's, or more than once."""
     on_side = max(field_of(image, TURN, 1), xmp_orientation(image)) > 4
     is_float = image.format in ("float", "double")
-    return on_side or is_float or (kind == "PNG" and late_exif(path) is not None)
+    return on_side or is_float or (kind == "PNG" and bool(late_metadata(path)))
 
 
 def to_srgb(image: pyvips.Image, notes: list[str]) -> pyvips.Image:

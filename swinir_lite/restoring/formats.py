@@ -1,11 +1,10 @@
 """What kind of picture a file holds, told by its first bytes."""
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from ..errors import InputError
+from ..image_files import png_chunks
 
 # The start of a file -> its kind; "ftyp" boxes, RIFF and PNM are told apart below
 SIGNATURES = {
@@ -66,19 +65,6 @@ def animation(kind: str) -> str:
     )
 
 
-def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Type and length of each chunk of a PNG, the file placed at the chunk's data."""
-    position = 8
-    while True:
-        file.seek(position)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        length, name = struct.unpack(">I4s", head)
-        yield name, length
-        position += 12 + length
-
-
 def is_animated_png(path: str | Path) -> bool:
     """Whether a PNG says before its pixels that it has several frames."""
     with open(path, "rb") as file:
@@ -90,15 +76,26 @@ def is_animated_png(path: str | Path) -> bool:
     return False
 
 
-def late_exif(path: str | Path) -> bytes | None:
-    """EXIF that a PNG holds behind its pixels, where few programs look."""
+def late_metadata(path: str | Path) -> dict[str, bytes]:
+    """EXIF and XMP that a PNG holds behind its pixels, where few programs look."""
+    found = {}
     with open(path, "rb") as file:
         behind = False
         for name, length in png_chunks(file):
             behind = behind or name == b"IDAT"
-            if name == b"eXIf" and behind:
-                return file.read(length)
-    return None
+            if behind and name == b"eXIf":
+                found["exif"] = file.read(length)
+            if behind and name == b"iTXt" and (packet := xmp_of(file.read(length))):
+                found["xmp"] = packet
+    return found
+
+
+def xmp_of(text: bytes) -> bytes | None:
+    """The packet of XMP in a PNG's international text; None if it holds another."""
+    keyword, _, rest = text.partition(b"\0")
+    if keyword != b"XML:com.adobe.xmp" or rest[:1] != b"\0":  # 1 is compressed
+        return None
+    return rest[2:].split(b"\0", 2)[-1]
 
 
 def check_size(

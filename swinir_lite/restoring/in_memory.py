@@ -31,15 +31,19 @@ def shipped_network(
 
 def load_network(
     model: str | Path | nn.Module,
+    img_range: float | None,
     device: torch.device | str | None,
     dtype: torch.dtype | None,
 ) -> nn.Module:
     """What restores pictures, from a model or whatever `load_model` reads."""
     if isinstance(model, nn.Module):
+        if img_range not in (None, model.config.img_range):
+            own = f"{model.config.img_range:g}"
+            raise InputError(f"the model has img_range {own}, not {img_range}")
         return fastest(model, device, dtype)
-    if str(model) in shipped_models():
+    if img_range is None and str(model) in shipped_models():
         return shipped_network(str(model), device, dtype)
-    return fastest(load_model(model), device, dtype)
+    return fastest(load_model(model, img_range), device, dtype)
 
 
 def checked_array(picture: np.ndarray) -> np.ndarray:
@@ -78,6 +82,7 @@ def restore_image(
     picture: Kind,
     model: str | Path | nn.Module = "lightweight_x2",
     *,
+    img_range: float | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
     tile: int | None = None,
@@ -96,6 +101,7 @@ def restore_image(
             or float in 0..1, of shape (H, W) or (H, W, C) with C from 1 to 4.
         model: the name of a shipped model, a file or folder that `load_model` reads,
             or a model.
+        img_range: as for `load_model`, for a file that does not say it.
         device: by default a GPU if there is one.
         dtype: type of matrix products; by default bfloat16 on GPUs that have it for
             pictures of 8 bits, else float32.
@@ -133,7 +139,7 @@ def restore_image(
     checked = checked_array(array)
     if dtype is None and checked.dtype != np.uint8:
         dtype = torch.float32  # bfloat16 has no more than 8 bits
-    network = load_network(model, device, dtype)
+    network = load_network(model, img_range, device, dtype)
     restored = restore_array(checked, network, **how)
     if array.ndim == 2:
         restored = restored[..., 0]

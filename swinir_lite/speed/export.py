@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from ..swinir import SwinIR
+from ..whole_files import whole_file
 from .network import FastSwinIR
 from .routes import choose_route
 
@@ -66,19 +67,18 @@ def export_onnx(model: SwinIR, path: str | Path) -> Path:
     """Write a model as ONNX: `image` (B, C, H, W) to `restored`, of any B, H, W.
 
     Needs the packages onnx and onnxscript. A file appears only once it is whole.
+
+    Raises:
+        OSError: before any work, if nothing can be written in its folder.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"no such folder: {path.parent}")
-    program = torch.onnx.export(
-        export_program(model, batch=None),
-        dynamo=True,
-        opset_version=ONNX_OPSET,
-        input_names=["image"],
-        output_names=["restored"],
-        verbose=False,
-    )
-    partial = path.with_name(path.name + ".partial")
-    program.save(partial)
-    partial.replace(path)
-    return path
+    with whole_file(path) as partial:
+        program = torch.onnx.export(
+            export_program(model, batch=None),
+            dynamo=True,
+            opset_version=ONNX_OPSET,
+            input_names=["image"],
+            output_names=["restored"],
+            verbose=False,
+        )
+        program.save(partial)
+    return Path(path)

@@ -7,8 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from swinir_lite import load_model, to_image, to_tensor
+from swinir_lite import load_model, restore_image, to_image, to_tensor
+from swinir_lite.__main__ import main
 from swinir_lite.measuring.evaluation import restore as restore_by_reading_path
+from swinir_lite.official_weights import save_official
 from swinir_lite.restoring.command import by_precision
 from swinir_lite.restoring.planning import Job
 
@@ -246,3 +248,22 @@ def test_pictures_of_16_bits_are_not_computed_in_bfloat16(tmp_path, photo):
         (torch.bfloat16, jobs)
     ]
     assert by_precision(jobs, torch.device("cpu"), None) == [(None, jobs)]
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_image_range_of_a_foreign_file_can_be_told(
+    tmp_path, photo, restore, small_models, capsys
+):
+    own, foreign = load_model(small_models[1, 3]), tmp_path / "foreign.pth"
+    for out, img_range in (("one", 1), ("other", 255)):
+        save_official(own, foreign)
+        Image.fromarray(photo(12, 16)).save(tmp_path / "a.png")
+        main(["restore", str(tmp_path / "a.png"), "-o", str(tmp_path / f"{out}.png"),
+              "-m", str(foreign), "--img-range", str(img_range)])  # fmt: skip
+    expected = restore_image(photo(12, 16), load_model(foreign, img_range=255))
+    with Image.open(tmp_path / "other.png") as image:
+        np.testing.assert_array_equal(np.array(image), expected)
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "other.png").read_bytes()
+    status, _, said = restore(tmp_path / "a.png", "--img-range", 255)
+    assert status == 2
+    assert "says img_range 1, not 255" in said

@@ -9,6 +9,7 @@ import swinir_lite
 from swinir_lite import imresize, load_model, to_image, to_tensor
 from swinir_lite.errors import InputError
 from swinir_lite.measuring.evaluation import restore as reading_path
+from swinir_lite.official_weights import save_official
 
 DTYPES = (np.uint8, np.uint16, np.float32, np.float64)
 
@@ -112,3 +113,16 @@ def test_options_reach_the_tiles(photo, model):
     assert (many != whole).any()
     with pytest.raises(InputError, match="strength"):
         swinir_lite.restore_image(array, model, strength=2)
+
+
+def test_the_image_range_is_what_the_caller_says(photo, model, tmp_path):
+    path, array = tmp_path / "foreign.pth", photo(9, 12)
+    save_official(model, path)
+    changed = load_model(path, img_range=255)
+    expected = swinir_lite.restore_image(array, changed)
+    assert not np.array_equal(expected, swinir_lite.restore_image(array, path))
+    restored = swinir_lite.restore_image(array, path, img_range=255)
+    np.testing.assert_array_equal(restored, expected)
+    for known in (model, "lightweight_x2"):
+        with pytest.raises(InputError, match="img_range 1, not 255"):
+            swinir_lite.restore_image(array, known, img_range=255)

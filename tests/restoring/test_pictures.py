@@ -125,6 +125,7 @@ ORIENTED = {
         np.array(image), behind=png_chunk(b"eXIf", exif(tag).tobytes()[6:])
     ),
     "png_xmp": lambda image, tag: png(np.array(image), before=itxt(xmp(tag))),
+    "png_xmp_behind": lambda image, tag: png(np.array(image), behind=itxt(xmp(tag))),
     "webp": lambda image, tag: saved(image, "webp", exif=exif(tag), lossless=True),
     "jpeg_xmp": lambda image, tag: saved(image, "jpeg", xmp=xmp(tag), **EXACT),
     "webp_xmp": lambda image, tag: saved(image, "webp", xmp=xmp(tag), lossless=True),
