@@ -56,7 +56,14 @@ def key_of(
 ) -> Key:
     """What a finding is about: hashable, and of constants."""
     sizes = tuple(getattr(config, name) for name in FIELDS)
-    return path, sizes, str(device), dtype, followed
+    return path, sizes, name_of(device), dtype, followed
+
+
+def name_of(device: torch.device) -> str:
+    """A device's name with its index: "cuda" alone means the current one."""
+    if device.type == "cuda" and device.index is None and torch.cuda.is_available():
+        return f"cuda:{torch.cuda.current_device()}"
+    return str(device)
 
 
 def found(key: Key) -> Finding | None:

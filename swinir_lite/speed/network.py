@@ -244,7 +244,10 @@ class FastSwinIR(nn.Module):
         model, config = self.model, self.config
         x = (self.pad(x, config.window_size) - model.mean) * config.img_range
         found = features(convolve(model.conv_first, x.permute(0, 2, 3, 1)))
-        restored = head(found) if head else model.head(found.permute(0, 3, 1, 2))
+        if head is None:
+            restored = model.head(found.permute(0, 3, 1, 2))
+        else:
+            restored = head(found)
         if config.upsampler == "none":
             restored = x + restored
         return restored / config.img_range + model.mean

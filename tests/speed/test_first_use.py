@@ -173,3 +173,10 @@ def test_the_look_leaves_random_numbers_and_gradients_alone():
     first_use.check(net, net.route)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_a_device_without_its_index_is_the_current_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    names = [first_use.name_of(torch.device(d)) for d in ("cuda", "cuda:1", "cuda:0")]
+    assert names == ["cuda:1", "cuda:1", "cuda:0"]
