@@ -2,7 +2,7 @@
 
 Measures the damaged images themselves, non-local means, the gray model and the
 colour model on the middle of DIV2K's validation images.  What it writes is
-committed; chapter 11 reads it.
+committed; chapters 11 and 12 read it.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from skimage.restoration import denoise_nl_means
 from torch import Tensor, nn
 
 from swinir_lite import fast, load_model, psnr, ssim, to_image
-from swinir_lite.denoising_and_jpeg import (
-    add_gaussian_noise,
+from swinir_lite.denoising import add_gaussian_noise
+from swinir_lite.jpeg_artifacts import (
     add_jpeg_artifacts,
     psnr_b,
     rgb_to_ycbcr,

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .denoising_and_jpeg import compress, constant, uniform
+from .denoising import uniform
 from .image_restoration import prepare_pair, to_tensor
+from .jpeg_artifacts import compress, constant
 
 MODES = ("bilinear", "bicubic", "area")  # of resizing
 

@@ -12,14 +12,9 @@ from inspect import signature
 import numpy as np
 from torch import Tensor
 
-from .denoising_and_jpeg import (
-    add_gaussian_noise,
-    add_jpeg_artifacts,
-    gaussian_noise,
-    jpeg,
-    psnr_b,
-)
+from .denoising import add_gaussian_noise, gaussian_noise
 from .errors import InputError
+from .jpeg_artifacts import add_jpeg_artifacts, jpeg, psnr_b
 from .real_world_super_resolution import (
     degrade_photograph,
     gradient_distance,

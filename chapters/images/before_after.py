@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from skimage import data
 
 from swinir_lite import drawing, imresize, load_model, psnr, to_image, to_tensor
-from swinir_lite.denoising_and_jpeg import add_gaussian_noise, add_jpeg_artifacts
+from swinir_lite.denoising import add_gaussian_noise
+from swinir_lite.jpeg_artifacts import add_jpeg_artifacts
 from swinir_lite.real_world_super_resolution import degrade_photograph
 from swinir_lite.whole_files import whole_file
 

@@ -9,7 +9,8 @@ from skimage import data
 
 from experiments import color_baselines
 from swinir_lite import load_model, psnr, to_image
-from swinir_lite.denoising_and_jpeg import add_gaussian_noise, add_jpeg_artifacts
+from swinir_lite.denoising import add_gaussian_noise
+from swinir_lite.jpeg_artifacts import add_jpeg_artifacts
 from swinir_lite.measuring.evaluation import evaluate
 from swinir_lite.measuring.test_sets import read_test_set
 

@@ -1,11 +1,10 @@
-"""Degradations of image denoising and JPEG artifact reduction (chapter 11).
+"""JPEG artifacts and the measure that sees them (chapter 12, appendix A2).
 
-Each comes twice: on one uint8 image by the official protocol, to test on, and
+The degradation comes twice: on one uint8 image by the real codec, to test on, and
 on a batch of float tensors (B, C, H, W) in [0, 1] on any device, to train on.
 """
 
 import io
-import math
 from functools import cache
 
 import numpy as np
@@ -14,71 +13,15 @@ import torch.nn.functional as F
 from einops import rearrange
 from PIL import Image
 
+from .denoising import dct_matrix, span, uniform
 from .image_restoration import prepare_pair, rgb_to_y, to_tensor
-
-
-def add_gaussian_noise(image, *, sigma):
-    """Add the noise of the official denoising protocol to one image.
-
-    Args:
-        image: uint8, (H, W) or (H, W, 3) RGB.
-        sigma: standard deviation on the scale 0..255; the paper uses 15, 25, 50.
-
-    Returns:
-        A float tensor (1, C, H, W), around [0, 1] and not clipped, the same at
-        every call: the seed is 0 for each image, and colour noise is drawn in
-        the order (H, W, BGR), as by the official code.
-
-    Section 4.4 of the SwinIR paper; built in chapter 11.
-    """
-    if not sigma >= 0:
-        raise ValueError(f"sigma must be at least 0, got {sigma}")
-    noise = np.random.RandomState(0).normal(0, sigma / 255, image.shape)
-    if noise.ndim == 3:
-        noise = noise[..., ::-1]  # BGR to RGB
-    noise = torch.from_numpy(noise.reshape(*image.shape[:2], -1).copy())
-    return (to_tensor(image) + noise.permute(2, 0, 1)).float()
-
-
-def span(value):
-    """Read a number, or a pair (low, high), as a pair."""
-    low, high = value if isinstance(value, (list, tuple)) else (value, value)
-    if not low <= high:
-        raise ValueError(f"expected a number or (low, high), got {value}")
-    return low, high
-
-
-def uniform(batch, low, high, generator):
-    """A random number in [low, high) for every image: (B, 1, 1, 1) on its device."""
-    shape = (len(batch), 1, 1, 1)
-    number = torch.rand(shape, generator=generator, device=batch.device)
-    return low + (high - low) * number
-
-
-def gaussian_noise(hq, generator, *, sigma):
-    """Add Gaussian noise to a batch (B, C, H, W) in [0, 1]; not clipped.
-
-    Args:
-        hq: the clean images, on any device.
-        generator: a torch.Generator on the same device.
-        sigma: standard deviation on the scale 0..255, or (low, high): then
-            every image draws its own.
-
-    Built in chapter 11.
-    """
-    low, high = span(sigma)
-    if not low >= 0:
-        raise ValueError(f"sigma must be at least 0, got {sigma}")
-    level = uniform(hq, low, high, generator) / 255
-    noise = torch.randn(hq.shape, generator=generator, device=hq.device)
-    return hq + level * noise
 
 
 def y_image(image):
     """Return the Y channel of an RGB image, rounded to uint8 (H, W).
 
     The ground truth of gray JPEG artifact reduction where the test image has
-    colour (chapter 11).
+    colour (chapter 12).
     """
     return rgb_to_y(image).round().astype(np.uint8)
 
@@ -95,7 +38,7 @@ def add_jpeg_artifacts(image, *, quality):
         OpenCV, which the official code calls, both use libjpeg-turbo with the
         same tables and sampling, and decode to the same pixels.
 
-    Section 4.3 of the SwinIR paper; built in chapter 11.
+    Section 4.3 of the SwinIR paper; built in chapter 12.
     """
     check_quality(quality, quality)
     file = io.BytesIO()
@@ -143,15 +86,6 @@ def quantisation_tables(base, quality):
     return ((base * percent + 50) / 100).floor().clamp(1, 255)
 
 
-@cache
-def dct_matrix(size=8, device=None):
-    """The orthonormal discrete cosine transform: row k is the k-th frequency."""
-    n = torch.arange(size, dtype=torch.float64)
-    matrix = torch.cos(math.pi / size * (n + 0.5) * n[:, None]) * (2 / size) ** 0.5
-    matrix[0] /= 2**0.5
-    return matrix.float().to(device)
-
-
 def transform_columns(matrix, blocks):
     """matrix @ blocks without a matmul, which TF32 or autocast would round."""
     return (matrix[:, :, None] * blocks[..., None, :, :]).sum(-2)
@@ -166,7 +100,7 @@ def quantise_blocks(channel, tables):
     """What JPEG leaves of a channel (B, H, W) in 0..255; H, W multiples of 8.
 
     Every 8x8 block goes to frequencies, is divided by its image's table (B, 8, 8),
-    rounded (here information is lost) and goes back to pixels.  Chapter 11.
+    rounded (here information is lost) and goes back to pixels.  Chapter 12.
     """
     dct = dct_matrix(8, channel.device)
     tables = tables[:, None, None]
@@ -225,7 +159,7 @@ def jpeg(hq, generator, *, quality):
         generator: a torch.Generator on the same device.
         quality: 1..100, or (low, high): then every image draws its own.
 
-    Built in chapter 11.
+    Built in chapter 12.
     """
     low, high = span(quality)
     check_quality(low, high)
@@ -245,7 +179,7 @@ def compress(hq, quality):
         Images in [0, 1] on the 8-bit grid, without gradient.  A few pixels in a
         hundred differ from libjpeg's, by the rounding of its integer DCT.
 
-    Built in chapter 11.
+    Built in chapter 12.
     """
     batch, channels, height, width = hq.shape
     if channels not in (1, 3):
@@ -289,7 +223,7 @@ def psnr_b(restored, target, crop_border=0, y_channel=False):
 
     Arguments and errors as for `psnr`; not symmetric, for the blocks are looked
     for in `restored`.  The images must measure at least 16x16 after the crop.
-    The mean over channels of the metric by Yim and Bovik (2011).  Chapter 11.
+    The mean over channels of the metric by Yim and Bovik (2011).  Chapter 12.
     """
     restored, target = prepare_pair(restored, target, crop_border, y_channel)
     if min(restored.shape[:2]) < 16:
