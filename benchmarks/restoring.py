@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,12 +30,15 @@ from torch import nn
 from swinir_lite.checkpoint import key_map
 from swinir_lite.image_files import find_images, read_image
 from swinir_lite.image_restoration import imresize, to_tensor
+from swinir_lite.restoring.command import Pictures
+from swinir_lite.restoring.mixing import enlarge
 from swinir_lite.restoring.pipeline import (
     Outcome,
     Seconds,
     restore_pictures,
     threads_for,
 )
+from swinir_lite.restoring.planning import Job
 from swinir_lite.restoring.tile_size import default_overlap
 from swinir_lite.restoring.tiles import restore_rows
 from swinir_lite.shipped_weights import shipped_models
@@ -127,21 +131,45 @@ def photograph(size: tuple[int, int], seed: int) -> np.ndarray:
     return mixed.clip(0, 255).astype(np.uint8)
 
 
+def mirrored(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A photograph made larger by flipped copies of itself, or cut."""
+    missing = [max(0, side - had) for side, had in zip(size, image.shape)]
+    padded = np.pad(image, [*((0, more) for more in missing), (0, 0)], "symmetric")
+    return padded[: size[0], : size[1]]
+
+
 def write_photographs(
-    folder: Path, count: int, size: tuple[int, int], suffix: str
+    folder: Path,
+    count: int,
+    size: tuple[int, int],
+    suffix: str,
+    sources: Sequence[Path] = (),
 ) -> list[Path]:
-    """So many files; every tenth is another photograph, the others are copies."""
+    """So many files; every tenth is another photograph, the others are copies.
+
+    Without photographs to make them from they are drawn.
+    """
     paths = [folder / f"{i:03}{suffix}" for i in range(count)]
-    for i, path in enumerate(paths):
-        if i < max(1, count // 10):
-            Image.fromarray(photograph(size, i)).save(path, quality=92)
-        else:
-            shutil.copyfile(paths[i % max(1, count // 10)], path)
+    different = max(1, count // 10)
+
+    def write(i):
+        pixels = photograph(size, i)
+        if sources:
+            pixels = mirrored(read_image(sources[i % len(sources)]), size)
+        Image.fromarray(pixels).save(paths[i], quality=92)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(write, range(different)))
+    for i in range(different, count):
+        shutil.copyfile(paths[i % different], paths[i])
     return paths
 
 
 class Partly(nn.Module):
-    """A network that restores every so manieth tile; the others it merely enlarges."""
+    """A network that restores every so manieth tile, or none if that is 0.
+
+    The others are enlarged plainly.
+    """
 
     def __init__(self, network: nn.Module, every: int):
         super().__init__()
@@ -150,50 +178,74 @@ class Partly(nn.Module):
 
     def forward(self, x):
         self.calls += 1
-        if self.calls % self.every == 1 or self.every == 1:
+        if self.every and (self.calls - 1) % self.every == 0:
             return self.network(x)
-        return nn.functional.interpolate(x, scale_factor=self.config.scale)
+        return enlarge(x, self.config.scale)
 
 
-def restore_files(
-    args: argparse.Namespace, paths: list[Path], out: Path
-) -> tuple[list[Outcome], float, str]:
-    """By the command's own parts, with the time that passed and what computed."""
-    from swinir_lite.restoring.command import Pictures
-    from swinir_lite.restoring.planning import Job
+class Restoring:
+    """Restores files by the command's own parts, without its words."""
 
-    model, degradation = load_trained(args.model)
-    config, network = model.config, fastest(model, args.device)
-    how = {
-        "scale": config.scale, "window": config.window_size,
-        "degradation": degradation["name"],
-    }  # fmt: skip
-    pictures = Pictures(config.scale, config.in_channels, None, False, 1e12)
-    jobs = [Job(path, out / f"{path.stem}.png", "png") for path in paths]
-    computing = Partly(network, args.every)
-    begin = time.perf_counter()
-    outcomes = list(
-        restore_pictures(computing, jobs, pictures.pages, pictures.writer, **how)
-    )
-    return outcomes, time.perf_counter() - begin, str(network.route)
+    def __init__(self, args: argparse.Namespace, out: Path):
+        model, degradation = load_trained(args.model)
+        self.config, self.out = model.config, out
+        self.network = fastest(model, args.device)
+        self.degradation = degradation["name"]
+
+    def __call__(self, paths: list[Path], every: int = 1) -> dict:
+        """The profile of restoring files; so many tiles go through the network."""
+        config = self.config
+        pictures = Pictures(config.scale, config.in_channels, None, False, 1e12)
+        jobs = [Job(path, self.out / f"{path.stem}.png", "png") for path in paths]
+        before, begin = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        outcomes = list(
+            restore_pictures(
+                Partly(self.network, every), jobs, pictures.pages, pictures.writer,
+                scale=config.scale, window=config.window_size,
+                degradation=self.degradation,
+            )
+        )  # fmt: skip
+        passed, after = (
+            time.perf_counter() - begin,
+            resource.getrusage(resource.RUSAGE_SELF),
+        )
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise outcome.error
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return profile(outcomes, passed) | {
+            "share of the cores that was busy": round(used / passed / os.cpu_count(), 3)
+        }
 
 
 def measure_photographs(args: argparse.Namespace) -> dict:
-    """Where the time goes when many photographs are restored."""
+    """Where the time goes when many photographs are restored.
+
+    They are restored once more without the network, which is replaced by the plain
+    enlargement: what reading and writing alone take.
+    """
     size = 3 * args.side // 4, args.side
+    sources = find_images(args.photographs) if args.photographs else []
     with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
-        paths = write_photographs(Path(folder), args.count, size, args.suffix)
+        paths = write_photographs(Path(folder), args.count, size, args.suffix, sources)
         out = Path(folder) / "restored"
         out.mkdir()
-        restore_files(args, paths[:1], out)  # compiles, and finds convolutions
-        outcomes, passed, route = restore_files(args, paths, out)
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-    return profile(outcomes, passed) | {
-        "size": size, "suffix": args.suffix, "route": route, "model": args.model,
-        "threads": threads_for(args.device)._asdict(), "cores": os.cpu_count(),
+        restore = Restoring(args, out)
+        restore(paths[:1], args.every)  # compiles, and finds convolutions
+        first = restore(paths[: args.warm_up], args.every)
+        print("warmed up:", json.dumps(first), flush=True)
+        fitting = int(args.at_most * first["pictures"] / first["seconds"])
+        found = restore(paths[: max(1, fitting)], args.every)
+        written = sum(path.stat().st_size for path in out.iterdir())
+        alone = restore(paths[: args.alone], every=0)
+    return found | {
+        "size": size, "suffix": args.suffix, "route": str(restore.network.route),
+        "made from": f"{len(sources)} photographs" if sources else "drawn shapes",
+        "megabytes written": round(written / 1e6),
+        "model": args.model, "cores": os.cpu_count(),
+        "threads": threads_for(args.device)._asdict(),
         "restored of the tiles": f"one in {args.every}",
+        "without the network": alone,
     }  # fmt: skip
 
 
@@ -244,13 +296,11 @@ def measure_memory(args: argparse.Namespace) -> dict:
 
 def restore_one(args: argparse.Namespace) -> None:
     """Restore one picture beside itself and print what it took."""
-    outcomes, passed, route = restore_files(args, [args.path], args.path.parent / ".")
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
+    restore = Restoring(args, args.path.parent)
+    found = restore([args.path], args.every)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    about = {"peak GiB": round(peak, 3), "route": route, "every": args.every}
-    print(json.dumps(profile(outcomes, passed) | about))
+    about = {"peak GiB": round(peak, 3), "route": str(restore.network.route)}
+    print(json.dumps(found | about | {"every": args.every}))
 
 
 def official_state(model: nn.Module, network: nn.Module) -> dict:
@@ -348,7 +398,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--every",
         type=int,
         default=1,
-        help="restore one tile in so many, enlarge others",
+        help="restore one tile in so many, enlarge others; 0 restores none",
     )
     parser = argparse.ArgumentParser(description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True)
@@ -363,6 +413,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     many = parts.add_parser("photographs", parents=[shared])
     many.add_argument("--count", type=int, default=100)
     many.add_argument("--side", type=int, default=4000, help="the longer one")
+    many.add_argument("--warm-up", type=int, default=10, help="first, not counted")
+    many.add_argument(
+        "--at-most",
+        type=float,
+        default=600,
+        metavar="SECONDS",
+        help="leave out what would take longer, by the warm-up",
+    )
+    many.add_argument("--alone", type=int, default=20, help="without the network")
+    many.add_argument("--photographs", help="folder of what they are made from")
     many.add_argument("--suffix", default=".jpg", help="of their files")
 
     memory = parts.add_parser("memory", parents=[shared])

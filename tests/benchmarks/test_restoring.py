@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks import restoring
-from swinir_lite import SwinIR, SwinIRConfig
+from swinir_lite import SwinIR, SwinIRConfig, imresize
 from swinir_lite.restoring.pipeline import Outcome, Seconds
 from swinir_lite.speed.network import fastest
 
@@ -35,8 +36,10 @@ def test_partly_restored_tiles_have_the_size_of_restored_ones(network):
     results = [partly(x) for _ in range(4)]
     assert {tuple(y.shape) for y in results} == {(1, 3, 16, 16)}
     assert torch.equal(results[0], network(x))
-    assert torch.equal(results[1], x.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    plain = imresize(x[0].permute(1, 2, 0).numpy(), 2)
+    np.testing.assert_allclose(results[1][0].permute(1, 2, 0), plain, atol=1e-5)
     assert torch.equal(results[3], results[0])
+    assert torch.equal(restoring.Partly(network, 0)(x), results[1])
 
 
 def test_a_profile_adds_up_what_pictures_took():
@@ -54,6 +57,18 @@ def test_photographs_are_made_alike_and_differ_from_each_other(tmp_path):
     assert np.array_equal(
         restoring.photograph((48, 64), 1), restoring.photograph((48, 64), 1)
     )
+
+
+def test_photographs_are_made_from_those_of_a_folder(tmp_path):
+    source = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(source).save(tmp_path / "source.png")
+    given = tmp_path, 2, (50, 24), ".png", [tmp_path / "source.png"]
+    for path in restoring.write_photographs(*given):
+        with Image.open(path) as image:
+            made = np.array(image)
+        flipped = source[::-1, :24]
+        expected = np.concatenate([source[:, :24], flipped, source[:10, :24]])
+        np.testing.assert_array_equal(made, expected)
 
 
 def test_results_of_parts_share_a_file(tmp_path, monkeypatch, capsys):
