@@ -14,7 +14,7 @@ from .training import command as training
 
 EXTRAS = {  # package -> what of pyproject.toml's optional dependencies brings it
     "accelerate": "train", "tensorboard": "train",
-    "lpips": "lpips", "onnx": "export", "onnxscript": "export", "skimage": "book",
+    "lpips": "lpips", "onnx": "export", "skimage": "book",
 }  # fmt: skip
 
 

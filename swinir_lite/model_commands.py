@@ -62,11 +62,10 @@ def run_export(options: Namespace) -> None:
         save_official(model, options.official)
         print(options.official)
     if options.onnx:
-        for package in ("onnx", "onnxscript"):  # says which is missing, at once
-            import_module(package)
+        import_module("onnx")  # says at once if it is missing
         from .speed.export import export_onnx
 
-        print(export_onnx(model, options.onnx))
+        print(export_onnx(model, options.onnx, options.half))
 
 
 def add_commands(commands: Any) -> None:
@@ -95,7 +94,7 @@ def add_commands(commands: Any) -> None:
     export = add_command(
         commands, "export", run_export, "write a model for other programs",
         """
-        swinir-lite export lightweight_x2 --onnx lightweight_x2.onnx
+        swinir-lite export lightweight_x2 --onnx lightweight_x2.onnx --half
         swinir-lite export runs/first --official first.pth   as the authors' files
         """,
     )  # fmt: skip
@@ -104,6 +103,10 @@ def add_commands(commands: Any) -> None:
     export.add_argument(
         "--onnx", type=output_file, metavar="FILE", help="for ONNX runtimes, float32"
     )
+    export.add_argument(
+        "--half", action="store_true",
+        help="store weights in 16 bits where that loses nothing (ONNX alone)",
+    )  # fmt: skip
     export.add_argument(
         "--official", type=output_file, metavar="FILE.pth",
         help="for the official network and the tools that read its files",

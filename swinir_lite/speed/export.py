@@ -13,8 +13,6 @@ from ..whole_files import whole_file
 from .network import FastSwinIR
 from .routes import choose_route
 
-ONNX_OPSET = 18
-
 
 def pad_with_tensors(x: Tensor, multiple: int) -> Tensor:
     """`pad_to_multiple` with sizes as tensors, which exporters can follow."""
@@ -48,7 +46,7 @@ def export_program(model: SwinIR, batch: int | None = 1) -> ExportedProgram:
 
     The program computes what `model(image)` does, in float32 on a CPU, for a
     fixed number of images, or for any above one if `batch` is None. PyTorch
-    lets the program refuse images that are a single window wide; ONNX takes them.
+    lets the program refuse images that are a single window wide.
     """
     network = ExportableSwinIR(deepcopy(model).float().cpu().eval())
     side = 2 * model.config.window_size + 1  # two windows and a part of one
@@ -63,22 +61,22 @@ def export_program(model: SwinIR, batch: int | None = 1) -> ExportedProgram:
         )
 
 
-def export_onnx(model: SwinIR, path: str | Path) -> Path:
+def export_onnx(model: SwinIR, path: str | Path, half: bool = False) -> Path:
     """Write a model as ONNX: `image` (B, C, H, W) to `restored`, of any B, H, W.
 
-    Needs the packages onnx and onnxscript. A file appears only once it is whole.
+    Needs the package onnx. A file appears only once it is whole.
+
+    Args:
+        model: of any precision; the file computes in float32.
+        path: of the file.
+        half: store weights in 16 bits wherever that loses nothing, as with those that
+            ship: half the bytes, and runtimes cast them to float32 when they load.
 
     Raises:
         OSError: before any work, if nothing can be written in its folder.
     """
+    from .onnx_graph import onnx_model
+
     with whole_file(path) as partial:
-        program = torch.onnx.export(
-            export_program(model, batch=None),
-            dynamo=True,
-            opset_version=ONNX_OPSET,
-            input_names=["image"],
-            output_names=["restored"],
-            verbose=False,
-        )
-        program.save(partial)
+        partial.write_bytes(onnx_model(model, half).SerializeToString())
     return Path(path)

@@ -61,6 +61,26 @@ def test_a_missing_folder_is_named_before_anything_is_exported(tmp_path):
         export_onnx(small(), tmp_path / "missing" / "model.onnx")
 
 
+def test_half_a_file_computes_the_same(tmp_path):
+    model = load_model("lightweight_x2")
+    image = torch.rand(1, 3, 24, 17).numpy()
+    outputs, sizes = [], []
+    for half in (False, True):
+        path = export_onnx(model, tmp_path / f"{half}.onnx", half=half)
+        sizes.append(path.stat().st_size)
+        outputs += onnxruntime.InferenceSession(path).run(None, {"image": image})
+    assert (outputs[0] == outputs[1]).all()
+    assert sizes[1] < 0.55 * sizes[0]
+
+
+def test_half_a_file_keeps_what_16_bits_cannot(tmp_path):
+    model = small()
+    path = export_onnx(model, tmp_path / "model.onnx", half=True)
+    image = torch.rand(1, 3, 9, 15)
+    (restored,) = onnxruntime.InferenceSession(path).run(None, {"image": image.numpy()})
+    torch.testing.assert_close(torch.from_numpy(restored), model(image))
+
+
 def test_the_command_line_writes_onnx(tmp_path):
     weights, path = tmp_path / "small.safetensors", tmp_path / "small.onnx"
     save_model(SwinIR(SwinIRConfig(dim=8, depths=(1,), num_heads=(2,))), weights)
