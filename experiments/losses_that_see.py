@@ -47,20 +47,29 @@ SHOWN = {  # photographs to restore: crops of 256x256 pixels at (top, left), and
 }
 
 
-class SqueezeNetFeatures:
+class SqueezeNetFeatures(nn.Module):
     """Maps of SqueezeNet 1.0 after their ReLU: (B, 3, H, W) in [0, 1] -> list.
 
-    Each is divided by `scales`, one number a map, so that maps count alike.
+    Each is divided by `scales`, one number a map, so that maps count alike.  Frozen,
+    and not saved with a model.
     """
 
     def __init__(self, state: dict[str, Tensor], layers: tuple[int, ...] = LAYERS):
-        self.state = {name: value.float() for name, value in state.items()}
+        super().__init__()
+        for name, value in state.items():
+            self.register_buffer(name.replace(".", "_"), value.float(), False)
         self.layers, self.scales = layers, [1.0] * len(layers)
 
     def convolve(self, x: Tensor, name: str, **options) -> Tensor:
         """One convolution with its ReLU."""
-        weight, bias = (self.state[f"{name}.{part}"] for part in ("weight", "bias"))
+        name = name.replace(".", "_")
+        weight, bias = (getattr(self, f"{name}_{part}") for part in ("weight", "bias"))
         return F.conv2d(x, weight, bias, **options).relu()
+
+    def count_alike(self) -> None:
+        """Scale every map to a mean of 1 over `textures`."""
+        examples = torch.cat(list(textures().values()))
+        self.scales = [m.mean().item() for m in self(examples)]
 
     def fire(self, x: Tensor, name: str) -> Tensor:
         """A squeeze to few channels, then 1x1 and 3x3 convolutions side by side."""
@@ -68,7 +77,7 @@ class SqueezeNetFeatures:
         fine = self.convolve(x, f"{name}.expand1x1")
         return torch.cat([fine, self.convolve(x, f"{name}.expand3x3", padding=1)], 1)
 
-    def __call__(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:
         x, maps = self.convolve(x, "features.0", stride=2), {}
         for i in range(1, LAST + 1):
             if i in POOLS:
@@ -167,8 +176,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     photos = sorted(p for p in args.photographs.rglob("*") if p.suffix == ".jpg")
     teacher = SqueezeNetFeatures(load_file(args.features), tuple(TEACHING))
-    examples = torch.cat(list(textures().values()))
-    teacher.scales = [m.mean().item() for m in teacher(examples)]
+    teacher.count_alike()
     model = load_model("lightweight_real_world_x4").requires_grad_(True).train()
     models = {
         "L1": load_model("lightweight_real_world_x4"),

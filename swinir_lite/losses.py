@@ -5,6 +5,7 @@ Images are batches (B, C, H, W) with values in [0, 1]; a loss is a 0-dim tensor.
 
 import math
 import warnings
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -132,6 +133,11 @@ def discriminator_loss(logits_real, logits_fake):
     return adversarial_loss(logits_real, True) + adversarial_loss(logits_fake, False)
 
 
+def channels_last(images):
+    """The same (B, C, H, W), its channels side by side in memory: quicker on GPUs."""
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 class Adversary(nn.Module):
     """A discriminator with its own Adam; the state holds both, for exact resume.
 
@@ -146,26 +152,52 @@ class Adversary(nn.Module):
         self.optimizer = torch.optim.Adam(self.parameters(), learning_rate)
         self.wrapped = (self.discriminator,)  # a tuple: not registered a second time
         self.backward = torch.Tensor.backward
+        self.half = False  # whether it computes in bfloat16
 
     def prepare(self, accelerator):
         """Average gradients over the processes of Hugging Face Accelerate."""
         self.fit_device(self.optimizer.param_groups)
         model, self.optimizer = accelerator.prepare(self.discriminator, self.optimizer)
-        # In float32: spectral norm cannot do with autocast in every version of torch
         accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         self.wrapped = (model,)
         self.backward = accelerator.backward
+        self.half = accelerator.mixed_precision == "bf16"
 
     def fit_device(self, groups):
         """Have Adam count its steps on a GPU, where a CUDA graph finds them."""
         for group in groups:
             group["capturable"] = next(self.parameters()).is_cuda
 
+    @contextmanager
+    def precision(self):
+        """Compute in the run's precision, but for the spectral norms.
+
+        Their weights are made once inside, in float32: in half precision some
+        versions of torch fail there.
+        """
+        with parametrize.cached():
+            for layer in self.discriminator.children():
+                _ = layer.weight  # from here on in the cache
+            device = next(self.parameters()).device.type
+            # A CUDA graph must cast the weights anew at every replay
+            with torch.autocast(device, torch.bfloat16, self.half, cache_enabled=False):
+                yield
+
+    def judge(self, images, judge=None):
+        """Logits (B, 1, H, W) of the discriminator for images (B, C, H, W)."""
+        with self.precision():
+            return (judge or self.discriminator)(channels_last(images)).float()
+
+    def features(self, images):
+        """The discriminator's feature maps, for `feature_loss`."""
+        maps = self.discriminator.features(channels_last(images))
+        return [m.float() for m in maps]
+
     def learn(self, restored, target):
         """Take one step of the discriminator on images (B, C, H, W); its loss."""
         self.discriminator.requires_grad_(True)
         both = torch.cat([target, restored.detach()])
-        loss = discriminator_loss(*self.wrapped[0](both).chunk(2))
+        loss = discriminator_loss(*self.judge(both, self.wrapped[0]).chunk(2))
         self.optimizer.zero_grad()
         self.backward(loss)
         self.optimizer.step()
@@ -280,9 +312,10 @@ class Criterion(nn.Module):
         discriminator = self.adversary.discriminator
         discriminator.requires_grad_(False)  # it learns in `update` alone
         if name == "adversarial":
-            return adversarial_loss(discriminator(restored), real=True)
-        with parametrize.cached():  # one turn of the spectral norm for both images
-            return feature_loss(discriminator.features, restored, target, [1 / 7] * 7)
+            return adversarial_loss(self.adversary.judge(restored), real=True)
+        with self.adversary.precision():  # one turn of the norms for both images
+            features = self.adversary.features
+            return feature_loss(features, restored, target, [1 / 7] * 7)
 
     def forward(self, restored, target):
         """The weighted terms by name; the loss is their sum."""

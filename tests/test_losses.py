@@ -300,4 +300,26 @@ def test_accelerate_trains_the_same_discriminator(pair, precision):
         criterion.update(*pair)
         results.append(criterion.adversary.discriminator.last.weight)
     AcceleratorState._reset_state(reset_partial_state=True)
-    assert torch.equal(*results)
+    half = precision == "bf16"
+    assert torch.equal(*results) is not half
+    torch.testing.assert_close(*results, rtol=0, atol=4e-4 if half else 0)
+
+
+def test_a_discriminator_in_half_precision_keeps_its_weights_and_norms_whole(pair):
+    torch.manual_seed(0)
+    adversary = make_criterion(GAN).adversary
+    whole = adversary.judge(pair[0])
+    adversary.half = True
+    logits = adversary.judge(pair[0])
+    assert logits.dtype == torch.float32
+    assert not torch.equal(logits, whole)
+    torch.testing.assert_close(logits, whole, rtol=0, atol=0.02)
+    adversary.learn(*pair)
+    assert {p.dtype for p in adversary.parameters()} == {torch.float32}
+    norms = [
+        torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
+        for layer in adversary.discriminator.children()
+        if layer.bias is None
+    ]
+    assert norms
+    assert max(norms) < 2  # nearer to 1 with every step

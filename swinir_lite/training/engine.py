@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import load_initial_weights
 from ..errors import InputError, is_out_of_memory
-from ..losses import make_criterion
+from ..losses import Criterion, make_criterion
 from ..measuring.evaluation import average, measure_images, protocol
 from ..speed.cuda_graph import Graphed
 from ..speed.network import fast
@@ -40,6 +40,7 @@ class Trainer:
         folder: where the run's files are, or will be.
         resume: continue the folder's run, if it holds one.
         model: a network in place of the configuration's, an ablation's for one.
+        criterion: a Criterion in place of the configuration's.
 
     Raises:
         FileExistsError: if the folder holds a run and `resume` is false.
@@ -53,6 +54,7 @@ class Trainer:
         folder: str | Path,
         resume: bool = False,
         model: nn.Module | None = None,
+        criterion: Criterion | None = None,
     ):
         self.began = time.perf_counter()
         self.config, self.folder = config, Path(folder)
@@ -74,7 +76,7 @@ class Trainer:
         self.model.to(self.device)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.params = list(self.model.parameters())
-        self.criterion = make_criterion(config.losses, config.in_channels)
+        self.criterion = criterion or make_criterion(config.losses, config.in_channels)
         self.criterion.to(self.device).prepare(self.accelerator)
         cuda = self.device.type == "cuda"
         self.optimizers = make_optimizers(
