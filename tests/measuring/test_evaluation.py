@@ -132,7 +132,7 @@ def test_scores_of_a_perfect_restoration_are_written_as_json(
     Image.new("RGB", (32, 32), (9, 9, 9)).save(tmp_path / "flat.png")
     monkeypatch.setattr(
         "swinir_lite.measuring.command.load_trained",
-        lambda source: (Bicubic(2), {"name": "bicubic"}),
+        lambda source, img_range: (Bicubic(2), {"name": "bicubic"}),
     )
     path = tmp_path / "scores.json"
     main(["evaluate", "ours", str(tmp_path), "--json", str(path)])
