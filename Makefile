@@ -14,9 +14,10 @@ install := $(run) pip install -q --disable-pip-version-check
 installed := $(VENV)/.installed
 site := _build/html/index.html
 from_npm := node_modules/.package-lock.json
+demonstration := _build/try/models.json
 pdf := _build/swinir-from-scratch.pdf
 sources := $(CHAPTERS) $(wildcard *.md chapters/images/*) \
-	_config.yml _toc.yml references.bib $(wildcard _static/* chapters/*.py)
+	_config.yml _toc.yml references.bib $(wildcard _static/* _static/*/* chapters/*.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -105,10 +106,15 @@ clean: ## remove the built site
 	rm -rf _build dist
 
 $(from_npm): $(installed) package-lock.json
-	$(VENV)/bin/npm ci --silent --no-audit --no-fund
+	$(VENV)/bin/npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-$(site): $(installed) $(from_npm) $(sources)
+# networks that run on a page: exported again only when they, or how, have changed
+$(demonstration): $(installed) $(from_npm) chapters/demonstration.py \
+		swinir_lite/speed/export.py swinir_lite/weights/manifest.json
+	OMP_NUM_THREADS=1 $(VENV)/bin/python chapters/demonstration.py $(@D)
+
+$(site): $(installed) $(from_npm) $(demonstration) $(sources)
 	$(VENV)/bin/jupyter-book build . -W -q --keep-going
 	@touch $@
 

@@ -58,14 +58,26 @@ def launched() -> Iterator[Browser]:
 class Quiet(SimpleHTTPRequestHandler):
     """A server of files that does not print each request."""
 
+    def __init__(self, *args: object, headers: dict[str, str], **named: object):
+        self.added = headers
+        super().__init__(*args, **named)
+
+    def end_headers(self) -> None:
+        for header in self.added.items():
+            self.send_header(*header)
+        super().end_headers()
+
     def log_message(self, *args: object) -> None:
         pass
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address under which a folder's files can be reached meanwhile."""
-    handler = partial(Quiet, directory=str(folder))
+def served(folder: Path, headers: dict[str, str] | None = None) -> Iterator[str]:
+    """The address under which a folder's files can be reached meanwhile.
+
+    Answers have the given headers besides their own.
+    """
+    handler = partial(Quiet, directory=str(folder), headers=headers or {})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -53,6 +53,8 @@ BUILT = {
 OTHER_PAGES = {
     "intro": "Build SwinIR, image restoration with Swin Transformers, step by step "
     "in notebooks: from pixels to a tested package and trained models.",
+    "try": "Restore a photograph by the networks of this book, in your own browser: it "
+    "leaves your machine for no server.",
     "references": "The papers that SwinIR from scratch explains or builds on.",
 }
 
@@ -165,8 +167,9 @@ def between(text: str, mark: str, content: str) -> str:
 
 
 def toc() -> str:
-    """The text of _toc.yml: chapters by part, then the appendix."""
+    """The text of _toc.yml: the page to try it, chapters by part, the appendix."""
     lines = ["format: jb-book", "root: intro", "parts:"]
+    lines += ["  - chapters:", "      - file: try"]
     for caption, numbers in PARTS.items():
         names = [path.stem for path in listing.chapters()]
         files = [f"chapters/{name}" for name in names if name[:2] in numbers.split()]

@@ -1,20 +1,33 @@
-"""What the site has beside the chapters' pages: formulas, a map for robots, a 404 page.
+"""What the site has beside its pages: what they load, a map for robots, a 404 page.
 
-An extension of Sphinx.  MathJax comes from node_modules, where `make book` puts it, and
-is served with the site: no page asks another server for anything.
+An extension of Sphinx.  MathJax and ONNX Runtime Web come from node_modules, and what
+runs on the page "Try it" from _build/try, where `make book` puts them.  All of it is
+served with the site: no page asks another server for anything.
 """
 
 import re
 import shutil
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-MATHJAX = Path(__file__).parent.parent / "node_modules/mathjax/es5"
-SERVED = ["tex-chtml.js", "output/chtml/fonts/woff-v2"]
+ROOT = Path(__file__).parent.parent
+MATHJAX = ["tex-chtml.js", "output/chtml/fonts/woff-v2"]
+RUNTIME = [
+    f"{start}{kind}{end}"
+    for kind in ("", ".jspi")  # for processors alone, and for graphics cards as well
+    for start, end in (
+        ("ort", ".min.mjs" if kind else ".wasm.min.mjs"),
+        ("ort-wasm-simd-threaded", ".mjs"),
+        ("ort-wasm-simd-threaded", ".wasm"),
+    )
+]
+# its package on npm comes without its licence, that on PyPI with it
+LICENCE = ["LICENSE", "ThirdPartyNotices.txt"]
 UNLISTED = {"genindex", "search"}
 NOT_FOUND = """\
 <!DOCTYPE html>
@@ -55,9 +68,9 @@ def leave_out(
     """Drop scripts that a page does not use.
 
     Thebe, which no page uses and which fails when it is loaded twice, as it would be;
-    MathJax, its megabyte where there is no formula.
+    MathJax, its megabyte where there is no formula; modules that "Try it" loads itself.
     """
-    unused = {"thebe", "mathjax"}
+    unused = {"thebe", "mathjax", "_static/try/", "'try/"}
     if re.search(r'class="[^"]*\bmath\b', context.get("body", "")):
         unused.remove("mathjax")
     for kind in ("script_files", "css_files"):
@@ -68,19 +81,30 @@ def leave_out(
         ]
 
 
-def copy_mathjax(target: Path) -> None:
-    """Copy the part of MathJax that pages load."""
-    for name in SERVED:
-        source = MATHJAX / name
-        if not source.exists():
-            raise ExtensionError(
-                f"{source} is missing: `make book` fetches it, or `npm ci`"
-            )
+def copy(source: Path, names: Iterable[str], target: Path) -> None:
+    """Copy files and folders that pages load."""
+    for name in names:
+        path = source / name
+        if not path.exists():
+            raise ExtensionError(f"{path} is missing: `make book` puts it there")
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target / name, dirs_exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, target / name, dirs_exist_ok=True)
         else:
-            shutil.copyfile(source, target / name)
+            shutil.copyfile(path, target / name)
+
+
+def copy_what_pages_load(static: Path) -> None:
+    """Put formulas, the runtime and the networks into the site's folder of files."""
+    modules, networks = ROOT / "node_modules", ROOT / "_build/try"
+    copy(modules / "mathjax/es5", MATHJAX, static / "mathjax")
+    runtime = static / "try/runtime"
+    copy(modules / "onnxruntime-web/dist", RUNTIME, runtime)
+    copy(Path(find_spec("onnxruntime").origin).parent, LICENCE, runtime)
+    made = [path.name for path in networks.glob("*")]
+    copy(networks, {"models.json", *made}, static / "try")
+    # a service worker is in charge of what lies below its own address
+    copy(ROOT / "_static/try", ["isolate.js"], static.parent)
 
 
 def site_map(base: str, pages: Iterable[str]) -> str:
@@ -91,13 +115,23 @@ def site_map(base: str, pages: Iterable[str]) -> str:
     return "\n".join([begin, *entries, "</urlset>", ""])
 
 
+def leave_out_icons(pages: Iterable[Path]) -> None:
+    """Drop the 1.5 MB of a script for icons, which the theme has in its fonts too."""
+    for page in pages:
+        text = page.read_text()
+        page.write_text(
+            re.sub(r"<script[^>]*/fontawesome\.js[^>]*></script>", "", text)
+        )
+
+
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Add to a built site what Sphinx does not make."""
     if exception or app.builder.format != "html":
         return
     site = Path(app.outdir)
     base = app.config.html_baseurl.rstrip("/")
-    copy_mathjax(site / "_static/mathjax")
+    copy_what_pages_load(site / "_static")
+    leave_out_icons(site.rglob("*.html"))
     pages = app.env.found_docs - UNLISTED
     (site / "sitemap.xml").write_text(site_map(base, pages))
     (site / "robots.txt").write_text(f"Sitemap: {base}/sitemap.xml\n")

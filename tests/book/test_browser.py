@@ -7,7 +7,7 @@ import pytest
 from pypdf import PdfReader
 
 from .notebooks import ROOT
-from .test_site import SITE, TOC, toc_pages
+from .test_site import FIRST_CHAPTER, SITE, TOC, toc_pages
 
 sys.path.insert(0, str(ROOT / "chapters"))
 import printing
@@ -60,9 +60,9 @@ def site():
         yield address
 
 
-def load(browser, address):
+def load(browser, address, **settings):
     """Open a page, and what it complained about meanwhile: (page, complaints)."""
-    page, complaints = new_page(browser, viewport=WIDE), []
+    page, complaints = new_page(browser, **{"viewport": WIDE, **settings}), []
     base = "/".join(address.split("/")[:3])
 
     def ask(route):
@@ -126,7 +126,7 @@ def test_page(browser, site, name):
 
 
 def test_printing_opens_all_folds_and_closes_them_again(browser, site):
-    page, _ = load(browser, f"{site}/{PAGES[1]}.html")
+    page, _ = load(browser, f"{site}/{FIRST_CHAPTER}.html")
     before = page.evaluate(CLOSED)
     assert len(before) > 5
     page.evaluate("""() => window.addEventListener("beforeprint", () => {
@@ -140,10 +140,10 @@ def test_printing_opens_all_folds_and_closes_them_again(browser, site):
 
 def test_the_pdf_holds_what_folds_hide(browser, site):
     public = "https://example.org/book"
-    title, printed = printing.print_page(browser, site, PAGES[1], public)
+    title, printed = printing.print_page(browser, site, FIRST_CHAPTER, public)
     pages = PdfReader(io.BytesIO(printed)).pages
     words = " ".join(page.extract_text() for page in pages)
-    page, _ = load(browser, f"{site}/{PAGES[1]}.html")
+    page, _ = load(browser, f"{site}/{FIRST_CHAPTER}.html")
     solution = page.locator("details.solution pre").first.text_content()
     page.context.close()
     assert title.startswith("1. ")
@@ -159,7 +159,7 @@ def test_the_pdf_holds_what_folds_hide(browser, site):
 
 
 def test_answers_open_by_keyboard(browser, site):
-    page, _ = load(browser, f"{site}/{PAGES[1]}.html")
+    page, _ = load(browser, f"{site}/{FIRST_CHAPTER}.html")
     fold = page.locator("details.answer").first
     fold.locator("> summary").focus()
     assert not fold.evaluate("fold => fold.open")
