@@ -37,7 +37,7 @@ BUILT = {
     "05_shifted_windows": "the cyclic shift and its mask",
     "06_swin_transformer_layer": "attention and MLP between residuals",
     "07_residual_swin_transformer_block": "layers, a convolution, a long residual",
-    "08_swinir": "the whole network; official weights loaded into it",
+    "08_swinir": "the whole network, in every released size",
     "09_losses_of_pixels": "L1, L2 and Charbonnier, and what each is inclined to",
     "10_losses_that_see": "perceptual and adversarial losses, a discriminator",
     "11_denoising": "models against noise and compression artifacts",
@@ -48,6 +48,7 @@ BUILT = {
     "17_whole_network_at_speed": "fused layers, CUDA graphs, training, the roofline",
     "18_training_engine": "data that never wait, a loop, a run that survives a crash",
     "19_speedrun": "the paper's numbers as a race: what each change brought",
+    "A1_reading_official_weights": "what a .pth holds, and how to load and check it",
     "A4_more_on_speed": "all variants, open sizes, larger images, CPUs, memory",
 }
 OTHER_PAGES = {
@@ -188,9 +189,10 @@ def pages() -> dict[Path, str]:
     front = between(readme.read_text(), "contents", chapter_table)
     front = between(front, "models", models())
     front = between(front, "numbers", numbers())
+    welcome = between(intro.read_text(), "contents", chapter_table)
     return {
         readme: between(front, "speed", speed()),
-        intro: between(intro.read_text(), "contents", chapter_table),
+        intro: between(welcome, "numbers", numbers()),
         ROOT / "_toc.yml": toc(),
     }
 

@@ -1,4 +1,4 @@
-"""Load official weights and our own, which share one set of names (chapter 8)."""
+"""Load official weights and our own, which share one set of names (appendix A1)."""
 
 import json
 import math
@@ -58,7 +58,7 @@ def official_head(config):
 def key_map(model):
     """Map each of the model's parameter names to the official one.
 
-    Built in chapter 8.
+    Built in appendix A1.
     """
     convolutions = [
         f"head.{i}" for i, m in enumerate(model.head) if isinstance(m, nn.Conv2d)
@@ -354,7 +354,7 @@ def load_model(source: str | Path, img_range: float | None = None) -> nn.Module:
         FileNotFoundError: if there is neither such a file nor such a model.
         ValueError: if the file is not a SwinIR; names the keys and both shapes.
 
-    Built in chapter 8.
+    Built in appendix A1.
     """
     weights = read_weights(source)
     set_range(weights, img_range)

@@ -23,6 +23,10 @@ UNREADABLE = (
     MemoryError, ArithmeticError,
 )  # fmt: skip
 WRAPPERS = ("params_ema", "params", "state_dict", "model")  # the first one found
+OTHERS = {  # how a file begins that was saved in place of weights -> what it is
+    b"<": "it is a web page, saved in place of the file that it leads to",
+    b"version https://git-lfs": "it is a pointer of Git LFS; `git lfs pull` fetches it",
+}
 BUFFERS = ("relative_position_index", "attn_mask")  # rebuilt, not loaded
 
 
@@ -46,8 +50,17 @@ def read_pickle(path: str | Path) -> Any:
             file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True)
         except (*UNREADABLE, OSError) as error:
-            message = "it is damaged, or holds more than tensors"
+            message = other_kind(path) or "it is damaged, or holds more than tensors"
             raise InputError(f"{path} cannot be read as weights: {message}") from error
+
+
+def other_kind(path: Path) -> str | None:
+    """What a file is that was saved in place of weights, or None."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    return next(
+        (what for begin, what in OTHERS.items() if start.startswith(begin)), None
+    )
 
 
 def check_sizes(file: Any, size: int) -> None:
@@ -84,7 +97,8 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
         try:
             state = load_file(path)
         except UNREADABLE as error:
-            raise InputError(f"{path} cannot be read as weights: {error}") from error
+            message = other_kind(path) or error
+            raise InputError(f"{path} cannot be read as weights: {message}") from error
     else:
         state = read_pickle(path)
     if not isinstance(state, dict):

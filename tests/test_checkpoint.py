@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from swinir_lite import ResidualCNN, SwinIR, SwinIRConfig, load_model, save_model
 from swinir_lite.checkpoint import key_map, load_initial_weights
+from swinir_lite.errors import InputError
 from swinir_lite.speed.network import fast
 from swinir_lite.swinir import SCALES
 from swinir_lite.trained_models import load_trained
@@ -109,6 +110,23 @@ def test_what_no_shape_tells_is_saved(tmp_path, changes):
     model = tiny(**{"num_heads": (2, 1), **changes})
     save_model(model, tmp_path / "model.safetensors")
     assert_same_model(load_model(tmp_path / "model.safetensors"), model)
+
+
+@pytest.mark.parametrize("ending", [".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("\n<!DOCTYPE html><html>404: not found</html>", "it is a web page"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4", "Git LFS"),
+    ],
+)
+def test_what_was_saved_in_place_of_weights_is_named(
+    tmp_path, ending, content, message
+):
+    path = tmp_path / f"weights{ending}"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_model(path)
 
 
 @pytest.mark.parametrize(

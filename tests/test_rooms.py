@@ -16,7 +16,7 @@ from .book.test_promotion import defined_name, promoted
 FILES = {"errors", "image_files", "standard_json", "whole_files"}
 DERIVED = {  # by the chapters
     "convolutional_baseline", "denoising", "discriminator", "image_restoration",
-    "jpeg_artifacts", "losses", "real_world_super_resolution",
+    "jpeg_artifacts", "looking_inside", "losses", "real_world_super_resolution",
     "relative_position_attention", "residual_swin_transformer_block",
     "shifted_windows", "small_training", "swin_transformer_layer", "swinir",
     "window_partition",
