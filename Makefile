@@ -16,8 +16,9 @@ site := _build/html/index.html
 from_npm := node_modules/.package-lock.json
 demonstration := _build/try/models.json
 pdf := _build/swinir-from-scratch.pdf
-sources := $(CHAPTERS) $(wildcard *.md chapters/images/*) \
-	_config.yml _toc.yml references.bib $(wildcard _static/* _static/*/* chapters/*.py)
+sources := $(CHAPTERS) $(wildcard *.md chapters/images/* chapters/data/*) \
+	_config.yml _toc.yml references.bib \
+	$(wildcard _static/* _static/*/* chapters/*.py) swinir_lite/drawing.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

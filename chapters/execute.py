@@ -3,14 +3,16 @@
     python chapters/execute.py chapters/03_window_partition.ipynb ...
 
 Cells get no time stamps, so that executing a chapter again changes nothing but what its
-outputs say.
+outputs say. Numbers of figures that move are written to data/.
 """
 
+import os
 import resource
 import sys
 import time
 from pathlib import Path
 
+import figure_data
 import nbformat
 from nbclient import NotebookClient
 
@@ -43,6 +45,7 @@ def execute(path: Path) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
+    os.environ[figure_data.WRITE] = "yes"  # kernels inherit it
     for path in map(Path, sys.argv[1:]):
         seconds, computed = execute(path)
         print(

@@ -54,6 +54,12 @@ def canvas(width: float, height: float, scale: float = 0.5) -> Axes:
     return ax
 
 
+def color_map(name: str, steps: int) -> list[str]:
+    """The colours of a matplotlib map from its low to its high end, as #rrggbb."""
+    colors = plt.get_cmap(name)(np.linspace(0, 1, steps))
+    return [plt.matplotlib.colors.to_hex(color) for color in colors]
+
+
 def tint(color: ColorType, amount: float = 0.75) -> tuple[float, float, float]:
     """Mix a colour with white; amount 1 gives white."""
     rgb = np.array(plt.matplotlib.colors.to_rgb(color))

@@ -1,0 +1,96 @@
+/* Chapter 19: the ladder of records and their loss curves, with every record's row. */
+
+"use strict";
+
+figure.define("speedrun", (stage, { rungs, target, sets }) => {
+  let [chosen, set] = [rungs.length - 1, sets[0]];
+  const dashes = ["", "7 3", "2 3"];
+  const more = (rung) => rung.images > 2000;
+  const color = (rung) => PALETTE.series[more(rung) ? 1 : 0];
+
+  figure.element(stage, "p", {
+    className: "hint",
+    textContent: "Point at a run in either chart, or step through the runs with the " +
+      "left and right arrow keys; + and \u2212 zoom. Squares learned from more photographs.",
+  });
+  const say = figure.live(stage);
+  figure.choice(stage, "Test set", sets, (k) => {
+    set = sets[k];
+    ladder.view("y", view());
+    show();
+  });
+
+  /* The range of PSNR on the chosen test set, with some room. */
+  function view() {
+    const scores = rungs.map(({ psnr }) => psnr[set]).filter(Boolean);
+    if (target[set]) scores.push(target[set]);
+    const [low, high] = [Math.min(...scores), Math.max(...scores)];
+    return [low - 0.12 * (high - low), high + 0.12 * (high - low)];
+  }
+  const choose = (k) => {
+    chosen = k;
+    show();
+  };
+  const common = { count: rungs.length, at: () => chosen, choose };
+
+  const ladder = chart(stage, {
+    ...common,
+    x: { title: "GPU minutes in all", log: true, view: [0.45, 55] },
+    y: { title: "PSNR in dB", view: view() },
+    label: "The ladder: PSNR over minutes of training; arrow keys step through the runs",
+    contents: () => ({
+      curves: target[set] ? [{
+        points: [[0.01, target[set]], [1e3, target[set]], [3, target[set]]],
+        color: "var(--pst-color-text-base)", dash: "6 4", text: "the paper",
+      }] : [],
+      marks: rungs.map((rung, k) => ({
+        x: rung.minutes, y: rung.psnr[set], k, color: color(rung), text: k + 1,
+        shape: more(rung) ? "square" : "circle",
+      })).filter(({ y }) => y),
+    }),
+  });
+
+  const ends = rungs.flatMap(({ curve }) => curve);
+  const losses = chart(stage, {
+    ...common,
+    x: {
+      title: "GPU minutes of this run", log: true,
+      view: [ends.reduce((a, [m]) => Math.min(a, m), 1e9), 30],
+    },
+    y: {
+      title: "training loss", log: true,
+      view: [0.97, 1.03].map((f, k) => f * Math[k ? "max" : "min"](
+        ...ends.map(([, loss]) => loss))),
+    },
+    label: "Loss curves of all runs; arrow keys step through the runs",
+    contents: () => {
+      const curves = rungs.map((rung, k) => ({
+        points: rung.curve, k, color: color(rung), faint: k !== chosen,
+        dash: dashes[k % 3], wide: k === chosen ? 3 : 1.5,
+        text: k === chosen ? `${k + 1}` : "",
+      }));
+      return { curves: [...curves.filter((c) => c.faint), curves[chosen]] };
+    },
+  });
+  const table = figure.element(stage, "table", { className: "table row" });
+
+  function show() {
+    const rung = rungs[chosen];
+    say(`Run ${chosen + 1}: ${rung.changed}.`);
+    const scores = sets.map((name) => [
+      `${name}, dB`, rung.psnr[name] ? rung.psnr[name].toFixed(3) : "not measured",
+    ]);
+    const rows = [
+      ["minutes in all", rung.minutes], ["steps", figure.grouped(rung.steps)],
+      ["optimiser, rate", `${rung.optimizer}, ${rung.lr}`],
+      ["batch, patch", `${rung.batch}, ${rung.patch}`],
+      ["photographs", figure.grouped(rung.images)], ...scores,
+      ["seeds", rung.seeds.join(", ")], ["on", `${rung.device}, ${rung.date}`],
+    ];
+    figure.fill(table, rows);
+    ladder.draw();
+    losses.draw();
+  }
+
+  show();
+});
