@@ -112,7 +112,8 @@ $(from_npm): $(installed) package-lock.json
 
 # networks that run on a page: exported again only when they, or how, have changed
 $(demonstration): $(installed) $(from_npm) chapters/demonstration.py \
-		swinir_lite/speed/export.py swinir_lite/weights/manifest.json
+		swinir_lite/speed/export.py swinir_lite/speed/onnx_graph.py \
+		swinir_lite/weights/manifest.json
 	OMP_NUM_THREADS=1 $(VENV)/bin/python chapters/demonstration.py $(@D)
 
 $(site): $(installed) $(from_npm) $(demonstration) $(sources)

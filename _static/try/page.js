@@ -11,7 +11,7 @@ import { cost, plan } from "./tiles.js";
 const HERE = new URL("./", import.meta.url);
 const PATIENCE = 30; // seconds after which a part or a smaller picture is offered
 const MOST_PIXELS = 2 ** 24; // of a result, which every browser can show
-const LARGEST_TILE = 2 ** 17; // pixels, so that memory suffices
+const LARGEST_TILE = 2 ** 16; // pixels, for which half a gigabyte of memory suffices
 const AT_ONCE = 2 ** 20; // pixels up to which damage is shown at once
 const SIDES = [1600, 1280, 1024, 800, 640, 512, 384, 320, 256, 192, 128, 96, 64];
 
@@ -57,7 +57,8 @@ function describe(text) {
   element("caption").textContent = text;
   element("after").hidden = !comparison.after;
   element("canvas").ariaLabel = comparison.after
-    ? `Before and after, side by side: ${text}` : text;
+    ? `${text}. Before and after, divided by a line. Arrow keys move it, plus and minus zoom.`
+    : text;
 }
 
 function describeFrame({ x, y }) {

@@ -7,12 +7,14 @@ import json
 import re
 import sys
 from contextlib import contextmanager
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
 
+from benchmarks.browser import measure
 from swinir_lite import imresize, restore_image
 from swinir_lite.restoring.seams import blend, cut
 
@@ -262,12 +264,16 @@ def test_without_a_connection_what_is_loaded_goes_on(page):
     choose(page, as_file(photo), model="lightweight_x2")
     restored(page)
     page.context.set_offline(True)
-    choose(page, as_file(photo[::-1]))
-    assert restored(page).shape == (16, 16, 3)
-    page.context.set_offline(False)
+    try:
+        choose(page, as_file(photo[::-1]))
+        assert restored(page).shape == (16, 16, 3)
+    finally:
+        page.context.set_offline(False)
 
 
 def test_a_result_is_accessible(page):
+    choose(page, as_file(np.zeros((5, 7, 3), np.uint8)), model="lightweight_x2")
+    restored(page)
     assert page.locator("#try-facts").is_visible()
     assert not list(accessibility_problems(page))
 
@@ -301,6 +307,13 @@ def test_dropped_and_pasted(page):
             [kind, name, content],
         )
         page.locator("#try-caption", has_text=f"{name}, 7 × 5 pixels").wait_for()
+
+
+def test_opened_as_a_file_the_page_says_what_it_needs(browser):
+    page = new_page(browser)
+    page.goto((SITE / "try.html").as_uri())
+    assert "http.server" in page.inner_text("#try-unserved")
+    page.context.close()
 
 
 def test_a_finger_moves_the_line(browser, site):
@@ -358,6 +371,15 @@ def test_threads_where_the_page_is_isolated(browser):
         assert "threads" in fact(page, "Ran on")
 
 
+def test_the_benchmark_measures_what_the_page_runs(browser, site):
+    found = measure(browser, site, "color_jpeg", windows=(1, 2), rounds=2)
+    assert found["backend"] == "wasm"
+    assert found["difference"] < 1e-5
+    assert found["bytes"] > 15e6
+    assert [len(times) for times in found["seconds a tile"].values()] == [2, 2]
+    assert list(found["seconds a tile"]) == ["7x7", "14x14"]
+
+
 def test_a_reader_turns_threads_on(browser, site):
     pixel = as_file(np.zeros((1, 1, 3), np.uint8))
     with opened(browser, site) as page:
@@ -408,6 +430,32 @@ def test_tiles_lie_and_fade_as_in_the_package(page, window, scale):
         assert [piece[:4] for piece in found] == [list(p[:4]) for p in pieces]
         for piece, expected in zip(found, pieces):
             np.testing.assert_allclose(piece[4], expected.weights, atol=1e-6)
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(8, 64), (7, 96), (8, 128)])
+def test_tiles_fit_into_memory_and_overlap_enough(page, window, overlap):
+    largest = 2**16
+    for height, width in ((1, 1), (180, 240), (2, 5000), (700, 300), (2000, 3000)):
+        tiles = page.evaluate(
+            """async ([height, width, window, overlap, largest]) => {
+            const {plan} = await import("./_static/try/tiles.js");
+            const found = plan({height, width}, {scale: 1, window, overlap}, largest);
+            const ends = ({start, stop}) => [start, stop];
+            return found.map(({row, column}) => [ends(row), ends(column)]);
+        }""",
+            [height, width, window, overlap, largest],
+        )
+        rows, columns = (sorted(set(map(tuple, side))) for side in zip(*tiles))
+        assert len(tiles) == len(rows) * len(columns)
+        for spans, length in ((rows, height), (columns, width)):
+            assert spans[0][0] == 0
+            assert spans[-1][1] >= length
+            assert all(start % window == 0 for start, _ in spans)
+            for (_, stop), (start, _) in pairwise(spans):
+                assert stop - start >= overlap
+        tall, wide = (spans[0][1] for spans in (rows, columns))
+        # sides are rounded up to windows
+        assert tall * wide <= largest + window * (tall + wide)
 
 
 def test_a_picture_in_tiles_equals_the_whole(page):
