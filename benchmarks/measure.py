@@ -5,8 +5,11 @@ import gc
 import math
 import os
 import platform
+import re
+import resource
 import statistics
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -133,6 +136,18 @@ def time_in_turn(
         }
         for name, t in times.items()
     }
+
+
+def peak_memory() -> int:
+    """Most bytes that this process has had in memory, everything included.
+
+    On Linux by its own account: getrusage's counts what a parent had when it began.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1])
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def peak_gpu_memory(function: Callable[[], object]) -> float:

@@ -1,6 +1,7 @@
 """Tiles, many photographs, memory and the official script: --help of each part
 
     python -m benchmarks.restoring tiles PHOTOGRAPHS...
+    python -m benchmarks.restoring models
     python -m benchmarks.restoring photographs --count 100
     python -m benchmarks.restoring memory --side 20000 --every 200
     python -m benchmarks.restoring official main_test_swinir.py
@@ -17,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,7 @@ from swinir_lite.tasks import make_degradation
 from swinir_lite.trained_models import load_trained
 from swinir_lite.whole_files import whole_file
 
-from .measure import environment, exact_convolutions
+from .measure import environment, exact_convolutions, peak_memory, time_in_turn
 from .official import build_official, load_official
 from .speed import machine_name
 
@@ -77,19 +79,20 @@ def restored(network: nn.Module, image: np.ndarray, **options) -> np.ndarray:
     return np.concatenate(list(rows))
 
 
-def crop(image: np.ndarray, side: int | None) -> np.ndarray:
-    """The middle of a photograph, so that a CPU comes to an end."""
+def read_part(path: Path, channels: int, side: int | None, scale: int) -> np.ndarray:
+    """A photograph, or the middle of it that a network is given `side` pixels of."""
+    image = read_image(path, channels)
     if side is None:
         return image
-    top, left = (max(0, (n - side) // 2) for n in image.shape[:2])
-    return image[top : top + side, left : left + side]
+    top, left = (max(0, (n - side * scale) // 2) for n in image.shape[:2])
+    return image[top : top + side * scale, left : left + side * scale]
 
 
 def worst_differences(
-    network: nn.Module, images: list[np.ndarray], tile: int
+    network: nn.Module, images: list[np.ndarray], tile: int, overlaps: Iterable[int]
 ) -> dict[str, float]:
     """By how many levels of 255 tiles differ at most from one tile, by overlap."""
-    worst = {str(overlap): 0.0 for overlap in OVERLAPS if overlap < tile}
+    worst = {str(overlap): 0.0 for overlap in overlaps if overlap < tile}
     for image in images:
         whole = restored(network, image, tile=0)
         for overlap in map(int, worst):
@@ -101,23 +104,55 @@ def worst_differences(
 
 def measure_tiles(args: argparse.Namespace) -> dict:
     """Worst difference by model and overlap."""
-    paths = [p for folder in args.photographs for p in find_images(folder)[: args.most]]
+    paths = [
+        path
+        for given in map(Path, args.photographs)
+        for path in (find_images(given) if given.is_dir() else [given])
+    ]
     results = {}
     for name in args.models or shipped_models():
         model, degradation = load_trained(name)
         scale, channels = model.config.scale, model.config.in_channels
         network = fastest(model, args.device, torch.float32)
         images = [
-            degraded(crop(read_image(path, channels), args.side), degradation, scale)
+            degraded(read_part(path, channels, args.side, scale), degradation, scale)
             for path in paths
         ]
-        with exact_convolutions():
-            worst = worst_differences(network, images, args.tile)
         chosen = default_overlap(network, degradation["name"])
+        overlaps = args.overlaps or sorted({*OVERLAPS, chosen})
+        with exact_convolutions():
+            worst = worst_differences(
+                network, images, args.tile, [chosen if n < 0 else n for n in overlaps]
+            )
         results[name] = {"worst": worst, "default overlap": chosen}
         print(name, results[name], flush=True)
-    about = {"photographs": len(paths), "tile": args.tile, "side": args.side}
-    return about | {"by model": results}
+    return {
+        "photographs": [path.stem for path in paths],
+        "side": args.side or "whole photographs",
+        "tile": args.tile,
+        "by model": results,
+    }
+
+
+@torch.no_grad()
+def measure_models(args: argparse.Namespace) -> dict:
+    """Seconds a megapixel of the input, of the network alone, by shipped file."""
+    results, files = {}, set()
+    image = torch.from_numpy(photograph((args.side, args.side), 0)).float() / 255
+    for name, about in shipped_models().items():
+        if about["file"] in files:  # one network for several levels
+            continue
+        files.add(about["file"])
+        model, _ = load_trained(name)
+        network = fastest(model, args.device)
+        x = image.permute(2, 0, 1)[None, : model.config.in_channels].to(args.device)
+        network(x)
+        run = partial(network, x)
+        taken = time_in_turn({name: run}, args.device, args.rounds)
+        seconds = taken[name]["median_ms"] / 1000
+        results[name] = round(seconds / (args.side**2 / 1e6), 3)
+        print(name, results[name], flush=True)
+    return {"side": args.side, "seconds a megapixel": results}
 
 
 def photograph(size: tuple[int, int], seed: int) -> np.ndarray:
@@ -168,7 +203,8 @@ def write_photographs(
 class Partly(nn.Module):
     """A network that restores every so manieth tile, or none if that is 0.
 
-    The others are enlarged plainly.
+    The others are enlarged: by copies of pixels, which takes no time, or, where there
+    is no network at all, plainly, which is as dear to encode as a photograph.
     """
 
     def __init__(self, network: nn.Module, every: int):
@@ -180,7 +216,9 @@ class Partly(nn.Module):
         self.calls += 1
         if self.every and (self.calls - 1) % self.every == 0:
             return self.network(x)
-        return enlarge(x, self.config.scale)
+        if not self.every:
+            return enlarge(x, self.config.scale)
+        return nn.functional.interpolate(x, scale_factor=self.config.scale)
 
 
 class Restoring:
@@ -239,6 +277,7 @@ def measure_photographs(args: argparse.Namespace) -> dict:
         written = sum(path.stat().st_size for path in out.iterdir())
         alone = restore(paths[: args.alone], every=0)
     return found | {
+        "warm-up": first,
         "size": size, "suffix": args.suffix, "route": str(restore.network.route),
         "made from": f"{len(sources)} photographs" if sources else "drawn shapes",
         "megabytes written": round(written / 1e6),
@@ -298,8 +337,10 @@ def restore_one(args: argparse.Namespace) -> None:
     """Restore one picture beside itself and print what it took."""
     restore = Restoring(args, args.path.parent)
     found = restore([args.path], args.every)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    about = {"peak GiB": round(peak, 3), "route": str(restore.network.route)}
+    about = {
+        "peak GiB": round(peak_memory() / 2**30, 3),
+        "route": str(restore.network.route),
+    }
     print(json.dumps(found | about | {"every": args.every}))
 
 
@@ -310,6 +351,20 @@ def official_state(model: nn.Module, network: nn.Module) -> dict:
     for ours, official in key_map(model).items():
         state[official] = own[ours]
     return {"params": state}
+
+
+# What the official script computes beside the picture, of one as large as its result
+SCORES = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import cv2
+from utils import util_calculate_psnr_ssim as util
+image, begin = cv2.imread(sys.argv[2]), time.perf_counter()
+for y in (False, True):
+    for score in (util.calculate_psnr, util.calculate_ssim):
+        score(image, image[::-1].copy(), crop_border=2, test_y_channel=y)
+print(time.perf_counter() - begin)
+"""
 
 
 def measure_official(args: argparse.Namespace) -> dict:
@@ -340,18 +395,34 @@ def measure_official(args: argparse.Namespace) -> dict:
             for who, command in (("official", theirs), ("ours", ours)):
                 times[who].append(timed_command(command, folder, args.threads))
                 print(who, times[who][-1], flush=True)
+        scores = subprocess.run(
+            [args.python, "-c", SCORES, str(script.parent), "gt/a.png"],
+            cwd=folder, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        starts = {
+            who: timed_command(command, folder, args.threads)
+            for who, command in (
+                ("official", [args.python, str(script), "--help"]),
+                ("ours", [sys.executable, "-m", "swinir_lite", "--version"]),
+            )
+        }
         results = "results/swinir_lightweight_sr_x2/a_SwinIR.png", "ours.png"
         first, second = (np.asarray(Image.open(folder / p), int) for p in results)
     pixels = args.height * args.width / 1e6
+    scoring = float(scores.stdout)
+    least = {who: min(t["wall"] for t in taken) for who, taken in times.items()}
+    least["official"] -= scoring
     return {
         "size": [args.height, args.width],
         "official tile": args.tile,
         "threads": args.threads,
         "seconds": times,
-        "megapixels a second": {
-            who: round(pixels / min(t["wall"] for t in taken), 4)
-            for who, taken in times.items()
+        "of which the official script computes scores": round(scoring, 2),
+        "of which start-up": starts,
+        "megapixels a second, without the scores": {
+            who: round(pixels / seconds, 4) for who, seconds in least.items()
         },
+        "times as fast": round(least["official"] / least["ours"], 2),
         "difference in levels": {
             "largest": int(np.abs(first - second).max()),
             "mean": round(float(np.abs(first - second).mean()), 4),
@@ -381,6 +452,7 @@ def timed_command(command: list[str], folder: Path, threads: int) -> dict[str, f
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict]] = {
     "tiles": measure_tiles,
+    "models": measure_models,
     "photographs": measure_photographs,
     "memory": measure_memory,
     "official": measure_official,
@@ -392,6 +464,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     shared.add_argument("--device", type=torch.device, default=default_device())
     shared.add_argument("--threads", type=int, default=os.cpu_count(), help="on a CPU")
     shared.add_argument("--output", type=Path, help="where the JSON goes")
+    shared.add_argument("--section", help="of the JSON; by default the part's name")
     shared.add_argument("--scratch", help="folder for pictures that are made")
     shared.add_argument("--model", default="lightweight_x2")
     shared.add_argument(
@@ -404,11 +477,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parts = parser.add_subparsers(dest="part", required=True)
 
     tiles = parts.add_parser("tiles", parents=[shared])
-    tiles.add_argument("photographs", nargs="+", help="folders")
-    tiles.add_argument("--most", type=int, help="photographs of each folder")
-    tiles.add_argument("--side", type=int, help="of the middle that is restored")
+    tiles.add_argument("photographs", nargs="+", help="files or folders")
+    tiles.add_argument("--side", type=int, help="of the middle, of which all is given")
     tiles.add_argument("--models", nargs="+", help="shipped ones; by default all")
     tiles.add_argument("--tile", type=int, default=TILE)
+    tiles.add_argument(
+        "--overlaps", nargs="+", type=int, help="-1 is the model's default"
+    )
+
+    tiles.add_argument("--add", action="store_true", help="to models measured before")
+
+    models = parts.add_parser("models", parents=[shared])
+    models.add_argument("--side", type=int, default=256, help="of the picture")
+    models.add_argument("--rounds", type=int, default=2)
 
     many = parts.add_parser("photographs", parents=[shared])
     many.add_argument("--count", type=int, default=100)
@@ -434,8 +515,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     official = parts.add_parser("official", parents=[shared])
     official.add_argument("script", type=Path, help="main_test_swinir.py")
     official.add_argument("--python", default=sys.executable, help="that can run it")
-    official.add_argument("--height", type=int, default=924)
-    official.add_argument("--width", type=int, default=1148)
+    official.add_argument("--height", type=int, default=600)
+    official.add_argument("--width", type=int, default=800)
     official.add_argument("--tile", type=int, default=256)
     official.add_argument("--rounds", type=int, default=2)
     return parser.parse_args(arguments)
@@ -454,7 +535,10 @@ def main(arguments: list[str] | None = None) -> None:
     path = args.output or RESULTS / f"restoring_{machine_name(found)}.json"
     file = json.loads(path.read_text()) if path.exists() else {}
     result = PARTS[args.part](args)
-    file[args.part] = {"environment": found} | result
+    section = args.section or args.part
+    if args.part == "tiles" and args.add:
+        result["by model"] = file[section]["by model"] | result["by model"]
+    file[section] = {"environment": found} | result
     with whole_file(path) as partial:
         partial.write_text(json.dumps(file, indent=2) + "\n")
     print(json.dumps(result, indent=2))

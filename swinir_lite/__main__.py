@@ -66,7 +66,11 @@ def main(arguments: list[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     warnings.formatwarning = in_one_line
-    options = command_parser().parse_args(arguments)
+    parser = command_parser()
+    if arguments is None and not sys.argv[1:]:
+        parser.print_help(sys.stderr)
+        sys.exit(2)
+    options = parser.parse_args(arguments)
     try:
         status = options.call(options)
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -301,11 +302,17 @@ def read_weights(source: str | Path) -> Weights:
     if is_run(source):
         return read_run(source)
     if not Path(source).is_file():
-        names = ", ".join(shipped_models()) or "none yet"
-        hint = f"; the authors' files: {OFFICIAL}" if str(source) in RELEASED else ""
-        message = f"no such file: {source}; shipped models: {names}{hint}"
-        raise FileNotFoundError(message)
+        raise FileNotFoundError(f"no such file: {source}; {names_for(str(source))}")
     return read_file(source)
+
+
+def names_for(wrong: str) -> str:
+    """What somebody may have meant by a name that no model has."""
+    names = [*shipped_models(), *released_models()]
+    if near := get_close_matches(wrong, names, 1, 0.8):
+        return f"did you mean {near[0]}? `swinir-lite models` lists them all"
+    hint = f"; the authors' files: {OFFICIAL}" if wrong in RELEASED else ""
+    return f"shipped models: {', '.join(shipped_models()) or 'none yet'}{hint}"
 
 
 def set_range(weights: Weights, img_range: float | None) -> None:

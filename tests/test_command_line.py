@@ -56,6 +56,14 @@ def test_help_lists_every_command(capsys):
     assert {"restore", "evaluate", "download", "train", "ship"} <= set(COMMANDS)
 
 
+def test_without_a_command_the_help_is_shown(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["swinir-lite"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert LISTED.findall(capsys.readouterr().err) == COMMANDS
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_examples_in_a_command_s_help_are_understood(command, capsys):
     shown = output_of(capsys, command, "--help").partition("examples:\n")[2]

@@ -1,10 +1,11 @@
 """The command that restores pictures: restore."""
 
+import math
 import os
 import sys
 import time
-from argparse import Namespace
-from collections.abc import Iterator
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from ..command_line import add_command, add_range_argument
 from ..errors import InputError
 from ..shipped_weights import known_degradation
 from ..speed.network import fastest
+from ..speed.routes import PATHS
 from ..trained_models import load_trained
 from .decoding import MAX_PIXELS, count_pages, is_deep
-from .encoding import FORMATS, Encoding
+from .encoding import FORMATS, SUFFIXES, Encoding
 from .pictures import Picture, PictureWriter, open_picture
 from .pipeline import Outcome, restore_pictures
 from .planning import Job, Plan, make_plan
@@ -53,10 +55,35 @@ def chosen_device(name: str | None) -> torch.device:
         return torch.device("cuda", own)
     try:
         device = torch.device(name)
+    except RuntimeError as error:
+        said = "say cpu, cuda, or cuda:1 for the second GPU"
+        raise InputError(f"no device is named {name!r}; {said}") from error
+    try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"no device {name!r} here: {first_line(error)}") from error
     return device
+
+
+def number_between(low: float, high: float, kind: type = float) -> Callable:
+    """The type of an option that is a number from `low` to `high`."""
+
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            upper = f" to {high:g}" if high < math.inf else " or more"
+            raise ArgumentTypeError(f"need a number, {low:g}{upper}, got {text!r}")
+        return number
+
+    return read
+
+
+def format_name(text: str) -> str:
+    """A format as people name it, jpg or tif too."""
+    return SUFFIXES.get(f".{text.lower()}", text)
 
 
 def first_line(error: Exception) -> str:
@@ -108,14 +135,16 @@ def report(outcome: Outcome, notes: list[str], quiet: bool) -> None:
 
 
 def closing_line(
-    plan: Plan, outcomes: list[Outcome], seconds: float, network: nn.Module
+    plan: Plan, outcomes: list[Outcome], seconds: float, where: str
 ) -> str:
     """How many pictures, how quickly, and what computed them."""
     restored = [outcome for outcome in outcomes if outcome.error is None]
     count, pixels = len(restored), sum(outcome.pixels for outcome in restored)
     parts = [f"{count} picture{'' if count == 1 else 's'} restored"]
     if count:
-        parts[0] += f", {pixels / 1e6 / seconds:.3g} megapixels a second"
+        parts[0] += f" in {duration(seconds)}"
+        rate = max(pixels / 1e6 / seconds, 0.001)  # of tiny ones, more digits say less
+        parts.append(f"{rate:.3g} megapixels a second")
     for number, what in (
         (plan.skipped, "there already"),
         (plan.passed_over, "other files passed over"),
@@ -123,14 +152,33 @@ def closing_line(
     ):
         if number:
             parts.append(f"{number} {what}")
-    return ", ".join(parts) + (f"; computed by {computed_by(network)}" if count else "")
+    return ", ".join(parts) + (f"; {where}" if count else "")
 
 
-def computed_by(network: nn.Module) -> str:
-    """Path, type and device, and why."""
+def duration(seconds: float) -> str:
+    """A time as people say it: 3.1 s, 4 min 10 s, 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def computed_by(network: nn.Module, device_was_asked_for: bool) -> str:
+    """Device, type and path, and what stands in the way of a quicker one."""
     parameter = next(network.parameters())
-    kind = str(parameter.dtype).removeprefix("torch.")
-    return str(getattr(network, "route", f"PyTorch in {kind} on {parameter.device}"))
+    device = str(parameter.device)
+    if device == "cpu" and not device_was_asked_for:
+        device += " (no GPU was found)"
+    route = getattr(network, "route", None)
+    if route is None:
+        kind = str(parameter.dtype).removeprefix("torch.")
+        return f"on {device} in {kind}, by PyTorch's own operations"
+    kind, path = str(route.dtype).removeprefix("torch."), route.path.replace("_", " ")
+    said = f"on {device} in {kind}, by {path}"
+    on_gpu = parameter.device.type == "cuda"
+    return f"{said} ({PATHS[route.path]}): {route.reason}" if on_gpu else said
 
 
 def exit_status(plan: Plan, outcomes: list[Outcome]) -> int:
@@ -144,6 +192,11 @@ def exit_status(plan: Plan, outcomes: list[Outcome]) -> int:
 
 def run_restore(options: Namespace) -> int:
     """Restore what the options say; returns the exit status."""
+    if options.tile and options.tile <= (options.tile_overlap or 0):
+        raise InputError(
+            f"tiles of {options.tile}x{options.tile} cannot overlap by "
+            f"{options.tile_overlap} pixels; need less"
+        )
     device = chosen_device(options.device)
     model, _ = load_trained(options.model, options.img_range)
     plan = make_plan(
@@ -173,7 +226,8 @@ def run_restore(options: Namespace) -> int:
             report(outcome, pictures.notes.get(outcome.job, []), options.quiet)
     if not options.quiet:
         seconds = time.perf_counter() - begin
-        print(closing_line(plan, outcomes, seconds, network))
+        where = computed_by(network, options.device is not None)
+        print(closing_line(plan, outcomes, seconds, where))
     return exit_status(plan, outcomes)
 
 
@@ -226,12 +280,12 @@ def add_commands(commands: Any) -> None:
 def add_writing_arguments(restore: Any) -> None:
     """Add what says how results are written, and what is read."""
     restore.add_argument(
-        "--format", choices=FORMATS,
+        "--format", choices=FORMATS, type=format_name,
         help="of the results; the default is the input's if that is PNG, TIFF or "
         "lossless WebP, else PNG",
     )  # fmt: skip
     restore.add_argument(
-        "--quality", type=int, choices=range(1, 101), metavar="1..100",
+        "--quality", type=number_between(1, 100, int), metavar="1..100",
         help="of JPEG (default: 95) and of WebP (default: lossless)",
     )  # fmt: skip
     restore.add_argument(
@@ -245,7 +299,8 @@ def add_writing_arguments(restore: Any) -> None:
         "--skip-existing", action="store_true", help="leave out what is there already"
     )
     restore.add_argument(
-        "--max-megapixels", type=float, default=MAX_PIXELS / 1e6, metavar="N",
+        "--max-megapixels", type=number_between(0, math.inf), metavar="N",
+        default=MAX_PIXELS / 1e6,
         help="refuse pictures that declare more (default: %(default)g)",
     )  # fmt: skip
 
@@ -253,7 +308,7 @@ def add_writing_arguments(restore: Any) -> None:
 def add_computing_arguments(restore: Any) -> None:
     """Add what says how and where the network computes."""
     restore.add_argument(
-        "--strength", type=float, default=1.0, metavar="0..1",
+        "--strength", type=number_between(0, 1), default=1.0, metavar="0..1",
         help="mix with the plain enlargement where a result is too clean: 1 is the "
         "network's alone (default)",
     )  # fmt: skip
@@ -262,12 +317,12 @@ def add_computing_arguments(restore: Any) -> None:
         help="the mean over eight flips and turns: a little better, eight times slower",
     )  # fmt: skip
     restore.add_argument(
-        "--tile", type=int, metavar="SIDE",
+        "--tile", type=number_between(0, math.inf, int), metavar="SIDE",
         help="longest side of a tile in pixels, 0 for the whole picture at once "
         "(default: what memory allows)",
     )  # fmt: skip
     restore.add_argument(
-        "--tile-overlap", type=int, metavar="N",
+        "--tile-overlap", type=number_between(0, math.inf, int), metavar="N",
         help="pixels that neighbouring tiles share at least (default: as many as "
         "leave no seam)",
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """What kind of picture a file holds, told by its first bytes."""
 
+import os
+import stat
 import struct
 from pathlib import Path
 
@@ -31,9 +33,11 @@ def kind_of(path: str | Path) -> str:
     """PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, BMP or PNM.
 
     Raises:
-        InputError: if the file is empty or none of them.
+        InputError: if the file is empty or none of them, or a pipe.
         OSError: if it cannot be read.
     """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe can be read but once
+        raise InputError("no file but a pipe, a device or a folder; save it to a file")
     with open(path, "rb") as file:
         start = file.read(32)
     if not start:

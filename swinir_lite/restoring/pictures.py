@@ -118,7 +118,13 @@ class Picture:
         return filled[above : above + height, before : before + width]
 
     def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """What the network sees of a rectangle: float32 (h, w, channels) in [0, 1]."""
+        """What the network sees of a rectangle: (h, w, channels).
+
+        In [0, 1] as float32, or uint8 as it is in the file where nothing changes it.
+        """
+        plain = self.dtype == np.uint8 and self.white == 255 and not self.has_alpha
+        if plain and self.channels == self.colours:
+            return self.pixels[top : top + height, left : left + width]
         colours = self.read_colours(top, left, height, width)
         if self.channels > self.colours:
             return np.repeat(colours, 3, 2)

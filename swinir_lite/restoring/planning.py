@@ -93,11 +93,13 @@ def find_pictures(
             if not path.is_dir():
                 add(path, Path(path.name), False)
                 continue
-            for file in walk(path, out):
-                if file.suffix.lower() in PICTURES:
-                    add(file, file.relative_to(path), True)
-                else:
-                    plan.passed_over += 1
+            files = list(walk(path, out))
+            pictures = [file for file in files if file.suffix.lower() in PICTURES]
+            plan.passed_over += len(files) - len(pictures)
+            for file in pictures:
+                add(file, file.relative_to(path), True)
+            if not pictures:
+                plan.problems.append(f"{path}: there is no picture in this folder")
     return found
 
 
@@ -127,6 +129,11 @@ def one_file(
             raise InputError(
                 f"{out} is a file whose ending says no format; give a folder, or a "
                 f"name that ends with {', '.join(SUFFIXES)}"
+            )
+        if out is not None and out.suffix.lower() in PICTURES and not out.is_dir():
+            raise InputError(
+                f"{out}: results are not written as {out.suffix}; give a name that "
+                f"ends with {', '.join(SUFFIXES)}, or a folder"
             )
         return None, format
     if len(inputs) != 1 or any(walked for _, walked in inputs.values()):
@@ -164,24 +171,31 @@ def check_meetings(jobs: list[Job]) -> None:
     for job in jobs:
         about = job.source.stat()
         sources[about.st_dev, about.st_ino] = job.source
-    problems = []
+    meeting, replacing = [], []
     for job in jobs:
         key = identity(job.target, ignores_case)
         if key in targets:
-            problems.append(
-                f"{targets[key]} and {job.source} would both be {job.target}"
-            )
+            both = f"{targets[key]} and {job.source}"
+            meeting.append(f"{both} would both be {job.target}")
         targets[key] = job.source
         if job.target.exists():
             about = job.target.stat()
             if victim := sources.get((about.st_dev, about.st_ino)):
-                problems.append(f"{job.target} would replace the input {victim}")
+                replacing.append(f"{job.target} would replace the input {victim}")
+    refuse(
+        meeting,
+        "results would meet; rename a picture, or restore each kind by itself, as by "
+        "*.jpg and *.png, with a folder of its own",
+    )
+    refuse(replacing, "results would replace inputs; choose another folder by -o")
+
+
+def refuse(problems: list[str], why: str) -> None:
+    """Raise InputError that names the problems, if there are any."""
     if problems:
         shown = "\n  ".join(problems[:20])
         more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise InputError(
-            f"results would meet; choose another folder by -o:\n  {shown}{more}"
-        )
+        raise InputError(f"{why}:\n  {shown}{more}")
 
 
 def without_earlier_results(jobs: dict[Job, bool]) -> list[Job]:

@@ -34,18 +34,18 @@ def flipped_positions(start: int, stop: int, length: int) -> np.ndarray:
 
 def read_extended(
     read: Read, size: tuple[int, int], row: Piece, column: Piece
-) -> Tensor:
-    """A tile `(C, h, w)` of the picture, extended by a flipped copy of itself."""
+) -> np.ndarray:
+    """A tile `(h, w, C)` of the picture, extended by a flipped copy of itself."""
     down = flipped_positions(row.start, row.stop, size[0])
     across = flipped_positions(column.start, column.stop, size[1])
     top, left = int(down.min()), int(across.min())
     area = top, left, int(down.max()) + 1 - top, int(across.max()) + 1 - left
-    tile = np.asarray(read(*area), np.float32)
+    tile = np.asarray(read(*area))
     if row.stop > size[0]:
         tile = tile[down - top]
     if column.stop > size[1]:
         tile = tile[:, across - left]
-    return torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))
+    return tile
 
 
 def chosen_sides(
@@ -97,8 +97,9 @@ def restore_rows(
 
     Args:
         network: what `fastest` returns; its device is where tiles are restored.
-        read: (top, left, height, width) -> float32 `(height, width, channels)` in
-            [0, 1]; called from another thread, ahead of what it is needed for.
+        read: (top, left, height, width) -> `(height, width, channels)` of uint8, or
+            of float32 in [0, 1]; called from another thread, ahead of what it is
+            needed for.
         height, width: of the picture, in pixels.
         scale: by what the network enlarges.
         channels: of the picture and of the network's images.
@@ -159,11 +160,14 @@ def restore_tile(
     return torch.lerp(enlarge(x, scale), restored.clamp(0, 1), strength)
 
 
-def to_device(tile: Tensor, device: torch.device) -> Tensor:
-    """`(C, h, w)` -> `(1, C, h, w)` on the network's device."""
+def to_device(tile: np.ndarray, device: torch.device) -> Tensor:
+    """`(h, w, C)` as read -> `(1, C, h, w)` in [0, 1] on the network's device."""
+    # Bytes become numbers on the device: a quarter of the memory is to be copied
+    x = torch.from_numpy(np.array(tile, order="C"))
     if device.type == "cuda":  # so that the copy need not be waited for
-        tile = tile.pin_memory()
-    return tile[None].to(device, non_blocking=True)
+        x = x.pin_memory()
+    x = x.to(device, non_blocking=True).permute(2, 0, 1)[None].contiguous()
+    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
 
 
 def restored_tiles(
@@ -199,4 +203,15 @@ def to_image_type(rows: Tensor, dtype: type) -> np.ndarray:
         # Rounded where they are; PyTorch does little with uint16
         kind = torch.uint8 if dtype == np.uint8 else torch.int32
         rows = (rows * np.iinfo(dtype).max).round().to(kind)
-    return rows.contiguous().cpu().numpy().astype(dtype, copy=False)
+    return to_host(rows.contiguous()).numpy().astype(dtype, copy=False)
+
+
+def to_host(rows: Tensor) -> Tensor:
+    """A tensor where NumPy can read it."""
+    if rows.device.type != "cuda":
+        return rows.cpu()
+    # Pinned memory is used again; new memory the system would clear page by page
+    kept = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
+    kept.copy_(rows, non_blocking=True)
+    torch.cuda.current_stream(rows.device).synchronize()
+    return kept

@@ -1,6 +1,7 @@
 """The command restore: names of results, what it refuses, and its exit statuses."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from swinir_lite import load_model, restore_image, to_image, to_tensor
 from swinir_lite.__main__ import main
 from swinir_lite.measuring.evaluation import restore as restore_by_reading_path
 from swinir_lite.official_weights import save_official
-from swinir_lite.restoring.command import by_precision
+from swinir_lite.restoring.command import by_precision, duration
 from swinir_lite.restoring.planning import Job
 
 from .making import png, ppm
@@ -267,3 +268,71 @@ def test_the_image_range_of_a_foreign_file_can_be_told(
     status, _, said = restore(tmp_path / "a.png", "--img-range", 255)
     assert status == 2
     assert "says img_range 1, not 255" in said
+
+
+def test_the_last_line_says_what_was_done_how_quickly_and_where(folder, restore):
+    _, out, _ = restore(folder, "-o", folder / "out", "--device", "cpu")
+    assert re.fullmatch(
+        r"2 pictures restored in \d+\.\d s, [\d.e-]+ megapixels a second, "
+        r"1 other files passed over; on cpu in float32, by strips",
+        out.splitlines()[-1],
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(3.14, "3.1 s"), (59.9, "59.9 s"), (250, "4 min 10 s"), (7500, "2 h 5 min")],
+)
+def test_times_are_said_as_people_say_them(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_the_name_of_a_format_may_be_its_ending(folder, restore):
+    assert restore(folder / "a.png", "-o", folder, "--format", "JPG")[0] == 0
+    assert (folder / "a.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strength", "2"], "--strength: need a number, 0 to 1, got '2'"),
+        (["--strength", "nan"], "--strength: need a number, 0 to 1, got 'nan'"),
+        (["--tile", "-5"], "--tile: need a number, 0 or more, got '-5'"),
+        (["--tile", "32", "--tile-overlap", "32"], "32x32 cannot overlap by 32"),
+        (["--quality", "101"], "--quality: need a number, 1 to 100, got '101'"),
+        (["--device", "gpu"], "no device is named 'gpu'; say cpu, cuda, or"),
+        (["-o", "a.bmp"], "results are not written as .bmp; give a name"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_once(
+    folder, restore, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(folder)
+    before = files_of(folder)
+    status, out, err = restore(folder, *arguments)
+    assert status == 2
+    assert err.count(message) == 1
+    assert (out, files_of(folder)) == ("", before)
+
+
+def test_a_folder_without_pictures_is_named(folder, restore, tmp_path):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none/notes.txt").write_text("no picture")
+    status, _, err = restore(tmp_path / "none")
+    assert status == 2
+    assert "none: there is no picture in this folder" in err
+    assert restore(tmp_path / "none", folder, "-o", tmp_path / "out")[0] == 1
+    assert len(files_of(tmp_path / "out")) == 2
+
+
+def test_a_pipe_is_refused_and_not_waited_for(folder, restore, tmp_path):
+    os.mkfifo(folder / "pipe.png")
+    status, _, err = restore(folder, "-o", tmp_path / "out")
+    assert status == 1
+    assert "pipe.png: no file but a pipe" in err
+    assert len(files_of(tmp_path / "out")) == 2
+
+
+def test_a_model_s_name_that_is_nearly_right_is_suggested(folder, refused):
+    said = refused("restore", folder / "a.png", "-m", "lightwight_x2")
+    assert "did you mean lightweight_x2?" in said

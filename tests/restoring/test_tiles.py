@@ -151,6 +151,13 @@ def test_reading_and_rows_are_bounded_by_tiles():
     assert max(areas) <= 36 * 36
 
 
+def test_bytes_are_read_as_the_numbers_that_they_mean():
+    network = tiny()
+    image = np.random.default_rng(0).integers(0, 256, (23, 41, 3), np.uint8)
+    expected = restored(network, image.astype(np.float32) / np.float32(255), tile=16)
+    assert np.array_equal(restored(network, image, tile=16), expected)
+
+
 def test_integer_rows_are_rounded_as_the_reference_does():
     network, image = tiny(), picture(20, 20)
     exact = restored(network, image, tile=0)
