@@ -4,16 +4,22 @@ import { madeSmall, withJpeg, withNoise } from "./damage.js";
 
 const AS_IT_IS = { label: "as it is" };
 const noise = (sigma) => ({
-  label: `noise ${sigma}`, apply: (picture) => withNoise(picture, sigma),
+  label: `noise ${sigma}`,
+  apply: (picture) => withNoise(picture, sigma),
 });
 const jpeg = (quality) => ({
-  label: `JPEG ${quality}`, apply: (picture) => withJpeg(picture, quality),
+  label: `JPEG ${quality}`,
+  apply: (picture) => withJpeg(picture, quality),
 });
 
 export const TASKS = {
   enlarge: {
     label: "Enlarge",
-    models: { lightweight_x2: "2 times", lightweight_x3: "3 times", lightweight_x4: "4 times" },
+    models: {
+      lightweight_x2: "2 times",
+      lightweight_x3: "3 times",
+      lightweight_x4: "4 times",
+    },
     damages: [AS_IT_IS, { label: "make it small first", apply: madeSmall }],
   },
   noise: {
@@ -47,7 +53,12 @@ function radios(name, labels, value, choose) {
   for (const [key, text] of Object.entries(labels)) {
     const label = document.createElement("label");
     const input = document.createElement("input");
-    Object.assign(input, { type: "radio", name, value: key, checked: key === String(value) });
+    Object.assign(input, {
+      type: "radio",
+      name,
+      value: key,
+      checked: key === String(value),
+    });
     input.addEventListener("change", () => choose(key));
     label.append(input, text);
     row.append(label);
@@ -77,22 +88,30 @@ export class Choices {
   draw() {
     const { models, damages } = TASKS[this.task];
     const labels = (entries) =>
-      Object.fromEntries(Object.entries(entries).map(([key, { label }]) => [key, label]));
-    const rows = [radios("Task", labels(TASKS), this.task, (task) => {
-      this.set(Object.keys(TASKS[task].models)[0]);
-      this.changed("Task");
-    })];
+      Object.fromEntries(
+        Object.entries(entries).map(([key, { label }]) => [key, label]),
+      );
+    const rows = [
+      radios("Task", labels(TASKS), this.task, (task) => {
+        this.set(Object.keys(TASKS[task].models)[0]);
+        this.changed("Task");
+      }),
+    ];
     if (Object.keys(models).length > 1) {
-      rows.push(radios("Network", models, this.model, (model) => {
-        this.model = model;
-        this.changed();
-      }));
+      rows.push(
+        radios("Network", models, this.model, (model) => {
+          this.model = model;
+          this.changed();
+        }),
+      );
     }
     if (damages.length > 1) {
-      rows.push(radios("Damage it first", labels(damages), this.damage, (damage) => {
-        this.damage = Number(damage);
-        this.changed();
-      }));
+      rows.push(
+        radios("Damage it first", labels(damages), this.damage, (damage) => {
+          this.damage = Number(damage);
+          this.changed();
+        }),
+      );
     }
     this.box.replaceChildren(...rows);
   }

@@ -1,6 +1,7 @@
 /* Before and after under one slider, on one canvas: zoom, drag, keys and touch. */
 
 const MOST = 16; // screen pixels for one of the result, at most
+const HIGHEST = 72; // how much of the window's height a picture takes, in percent
 
 function clamp(value, low, high) {
   return Math.min(Math.max(value, low), high);
@@ -29,7 +30,9 @@ export class Comparison {
   /** Show two canvases or images; `after` may be null, or fill while it is shown. */
   show(before, after, size) {
     Object.assign(this, { before, after, size, complete: false });
-    this.canvas.style.aspectRatio = `${size.width} / ${size.height}`;
+    const ratio = size.width / size.height;
+    this.canvas.style.aspectRatio = ratio;
+    this.canvas.style.width = `min(100%, ${HIGHEST * ratio}vh)`;
     this.setZoom(1);
   }
 
@@ -55,7 +58,10 @@ export class Comparison {
 
   place(event) {
     const box = this.canvas.getBoundingClientRect();
-    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    return [
+      (event.clientX - box.left) / box.width,
+      (event.clientY - box.top) / box.height,
+    ];
   }
 
   /** Drawn with the next frame, however often this is called before. */
@@ -68,9 +74,12 @@ export class Comparison {
 
   paint() {
     const { canvas, zoom, centre } = this;
+    canvas.classList.toggle("framing", Boolean(this.frame));
     const density = window.devicePixelRatio || 1;
     const box = canvas.getBoundingClientRect();
-    const [wide, tall] = [box.width, box.height].map((side) => Math.round(side * density));
+    const [wide, tall] = [box.width, box.height].map((side) =>
+      Math.round(side * density),
+    );
     if (canvas.width !== wide || canvas.height !== tall) {
       [canvas.width, canvas.height] = [wide, tall];
     }
@@ -90,7 +99,8 @@ export class Comparison {
       for (const picture of pictures) context.drawImage(picture, ...place);
       context.restore();
     };
-    const restored = this.after && (this.complete ? [this.after] : [this.before, this.after]);
+    const restored =
+      this.after && (this.complete ? [this.after] : [this.before, this.after]);
     part(0, this.after ? line : wide, [this.before]);
     if (restored) {
       part(line, wide, restored);
@@ -169,8 +179,11 @@ export class Comparison {
     if (this.pointers.size === 2) this.pinch(event.pointerId, at);
     else if (this.frame) this.centreFrame(at);
     else if (this.slides) this.slide(at[0]);
-    else this.setZoom(this.zoom, this.centre.map((part, i) =>
-      part - (at[i] - before[i]) / this.zoom));
+    else
+      this.setZoom(
+        this.zoom,
+        this.centre.map((part, i) => part - (at[i] - before[i]) / this.zoom),
+      );
     this.pointers.set(event.pointerId, at);
   }
 
@@ -190,7 +203,10 @@ export class Comparison {
     const kept = this.toPicture(at);
     const most = Math.max(1, MOST / this.fit);
     const zoom = clamp(this.zoom * factor, 1, most);
-    this.setZoom(zoom, kept.map((part, i) => part - (at[i] - 0.5) / zoom));
+    this.setZoom(
+      zoom,
+      kept.map((part, i) => part - (at[i] - 0.5) / zoom),
+    );
   }
 
   wheel(event) {
@@ -200,14 +216,23 @@ export class Comparison {
   }
 
   key(event) {
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const step = {
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
+    };
     const by = step[event.key];
     if (event.key === "+" || event.key === "=") this.setZoom(this.zoom * 1.5);
     else if (event.key === "-") this.setZoom(this.zoom / 1.5);
     else if (event.key === "0") this.setZoom(1);
-    else if (by && this.frame) this.moveFrame(this.frame.x + by[0] / 50, this.frame.y + by[1] / 50);
+    else if (by && this.frame)
+      this.moveFrame(this.frame.x + by[0] / 50, this.frame.y + by[1] / 50);
     else if (by && this.zoom > 1) {
-      this.setZoom(this.zoom, this.centre.map((part, i) => part + (by[i] * 0.1) / this.zoom));
+      this.setZoom(
+        this.zoom,
+        this.centre.map((part, i) => part + (by[i] * 0.1) / this.zoom),
+      );
     } else if (by?.[0]) this.slide(clamp(this.slider.value / 100 + by[0] * 0.02, 0, 1));
     else return;
     event.preventDefault();

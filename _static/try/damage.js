@@ -27,7 +27,8 @@ export function withNoise(picture, sigma) {
 export async function withJpeg(picture, quality) {
   const canvas = toCanvas({ ...picture, alpha: null });
   const blob = await new Promise((done) =>
-    canvas.toBlob(done, "image/jpeg", quality / 100));
+    canvas.toBlob(done, "image/jpeg", quality / 100),
+  );
   const whole = { left: 0, top: 0, width: picture.width, height: picture.height };
   const read = fromPixels(pixelsOf(await decode(blob), whole), picture.name);
   return { ...read, alpha: picture.alpha };

@@ -73,7 +73,10 @@ export class Network {
   restore(picture, tiles, scale, ontile) {
     const { width, height, colours } = picture;
     const seen = { width, height, colours };
-    const { id, answer } = this.ask({ do: "restore", picture: seen, tiles, scale }, ontile);
+    const { id, answer } = this.ask(
+      { do: "restore", picture: seen, tiles, scale },
+      ontile,
+    );
     this.restoring = id;
     return answer;
   }

@@ -4,7 +4,14 @@ import { Choices } from "./choices.js";
 import { Comparison } from "./compare.js";
 import { croppedTo, psnr } from "./damage.js";
 import { isolate, Network, threadsToGain } from "./network.js";
-import { decode, fromPixels, pixelsOf, resized, toCanvas, toPixels } from "./picture.js";
+import {
+  decode,
+  fromPixels,
+  pixelsOf,
+  resized,
+  toCanvas,
+  toPixels,
+} from "./picture.js";
 import { encodePng } from "./png.js";
 import { cost, plan } from "./tiles.js";
 
@@ -16,7 +23,9 @@ const AT_ONCE = 2 ** 20; // pixels up to which damage is shown at once
 const SIDES = [1600, 1280, 1024, 800, 640, 512, 384, 320, 256, 192, 128, 96, 64];
 
 const element = (name) => document.getElementById(`try-${name}`);
-const { models, examples, runtime } = await (await fetch(new URL("models.json", HERE))).json();
+const { models, examples, runtime } = await (
+  await fetch(new URL("models.json", HERE))
+).json();
 const comparison = new Comparison(element("canvas"), element("slider"));
 const network = new Network(showLoading);
 const choices = new Choices(element("options"), () => busy(show()));
@@ -35,7 +44,9 @@ const whole = ({ width, height }) => ({ left: 0, top: 0, width, height });
 
 function inWords(time) {
   if (time < 1.5) return "a second";
-  return time < 100 ? `${Math.round(time)} seconds` : `${Math.round(time / 60)} minutes`;
+  return time < 100
+    ? `${Math.round(time)} seconds`
+    : `${Math.round(time / 60)} minutes`;
 }
 
 /** Wait for what is under way; the page says so, and what went wrong. */
@@ -57,14 +68,15 @@ function describe(text) {
   element("caption").textContent = text;
   element("after").hidden = !comparison.after;
   element("canvas").ariaLabel = comparison.after
-    ? `${text}. Before and after, divided by a line. Arrow keys move it, plus and minus zoom.`
+    ? `${text}. Before and after, divided by a line: arrow keys move it, + and - zoom.`
     : text;
 }
 
 function describeFrame({ x, y }) {
   const [across, down] = [x, y].map((part) => `${(100 * part).toFixed(1)}%`);
-  element("canvas").ariaLabel = `${source.name}, with a frame that begins ${across} from `
-    + `the left and ${down} from the top. Arrow keys move it.`;
+  element("canvas").ariaLabel =
+    `${source.name}, with a frame that begins ${across} from ` +
+    `the left and ${down} from the top. Arrow keys move it.`;
 }
 
 function modelChosen() {
@@ -73,17 +85,20 @@ function modelChosen() {
 
 function noteWhatIsLoaded() {
   const { bytes, golden } = modelChosen();
-  const needed = (network.model?.name === choices.model ? 0 : bytes + golden.bytes)
-    + (network.worker ? 0 : runtime);
+  const needed =
+    (network.model?.name === choices.model ? 0 : bytes + golden.bytes) +
+    (network.worker ? 0 : runtime);
   element("note").textContent = needed
-    ? `Loads ${megabytes(needed)} at most, all of it from this site.` : "";
+    ? `Loads ${megabytes(needed)} at most, all of it from this site.`
+    : "";
 }
 
 /* What is chosen */
 
 function forget() {
   network.stop();
-  for (const name of ["facts", "offer", "download", "threads"]) element(name).hidden = true;
+  for (const name of ["facts", "offer", "download", "threads"])
+    element(name).hidden = true;
   element("error").textContent = "";
   comparison.frame = null;
   URL.revokeObjectURL(result);
@@ -94,8 +109,12 @@ function forget() {
 /** Whether the book's own damaged copy is meant, which the chosen network repairs. */
 function isDamagedCopy() {
   const { bitmap, damaged, task } = source;
-  return Boolean(damaged) && !choices.apply && choices.task === task
-    && bitmap.width === enlarged(damaged).width;
+  return (
+    Boolean(damaged) &&
+    !choices.apply &&
+    choices.task === task &&
+    bitmap.width === enlarged(damaged).width
+  );
 }
 
 const chosenBitmap = () => (isDamagedCopy() ? source.damaged : source.bitmap);
@@ -154,8 +173,10 @@ async function openExample(example) {
   part = whole(before);
   comparison.show(before, after, after);
   comparison.complete = true;
-  describe(`${example.title}: ${example.psnr_before.toFixed(1)} dB before, `
-    + `${example.psnr_after.toFixed(1)} dB after. PyTorch restored it in advance.`);
+  describe(
+    `${example.title}: ${example.psnr_before.toFixed(1)} dB before, ` +
+      `${example.psnr_after.toFixed(1)} dB after. PyTorch restored it in advance.`,
+  );
   for (const button of element("pictures").children) {
     button.ariaPressed = String(button.textContent === example.title);
   }
@@ -209,7 +230,9 @@ function affordable({ width, height }) {
     width: Math.max(1, Math.round((width * side) / longest)),
     height: Math.max(1, Math.round((height * side) / longest)),
   }));
-  return smaller.find((size) => !isTooMuch(size)) ?? smaller.at(-1) ?? { width, height };
+  return (
+    smaller.find((size) => !isTooMuch(size)) ?? smaller.at(-1) ?? { width, height }
+  );
 }
 
 /** Threads are several times as quick, but cost a reload: readers decide. */
@@ -230,32 +253,43 @@ function offer() {
   describeFrame(comparison.frame);
   const about = `about ${inWords(timeFor(size))}`;
   const ways = [
-    [`The part in the frame, ${sides(size)}: ${about}`, () => ({
-      ...size,
-      left: Math.round(comparison.frame.x * bitmap.width),
-      top: Math.round(comparison.frame.y * bitmap.height),
-    })],
-    [`All of it, made smaller to ${sides(size)}: ${about}`, () => ({
-      ...whole(bitmap), wide: size.width,
-    })],
+    [
+      `The part in the frame, ${sides(size)}: ${about}`,
+      () => ({
+        ...size,
+        left: Math.round(comparison.frame.x * bitmap.width),
+        top: Math.round(comparison.frame.y * bitmap.height),
+      }),
+    ],
+    [
+      `All of it, made smaller to ${sides(size)}: ${about}`,
+      () => ({
+        ...whole(bitmap),
+        wide: size.width,
+      }),
+    ],
   ];
   const { width: wide, height: tall } = enlarged(bitmap);
   if (wide * tall <= MOST_PIXELS) {
     ways.push([`All of it: about ${inWords(timeFor(bitmap))}`, () => whole(bitmap)]);
   }
   const text = document.createElement("p");
-  text.textContent = `${sides(bitmap)} pixels are much for this machine, which restores `
-    + `${sides(size)} in ${about}. Move the frame by touch, mouse or arrow keys.`;
-  element("offer").replaceChildren(text, ...ways.map(([label, choose]) => {
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", textContent: label });
-    button.addEventListener("click", () => {
-      part = choose();
-      forget();
-      busy(run());
-    });
-    return button;
-  }));
+  text.textContent =
+    `${sides(bitmap)} pixels are much for this machine, which restores ` +
+    `${sides(size)} in ${about}. Move the frame by touch, mouse or arrow keys.`;
+  element("offer").replaceChildren(
+    text,
+    ...ways.map(([label, choose]) => {
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", textContent: label });
+      button.addEventListener("click", () => {
+        part = choose();
+        forget();
+        busy(run());
+      });
+      return button;
+    }),
+  );
   element("offer").hidden = false;
   offerThreads();
   finish("");
@@ -273,7 +307,10 @@ async function restore() {
 }
 
 function scaledPart() {
-  return { width: part.wide, height: Math.round((part.height * part.wide) / part.width) };
+  return {
+    width: part.wide,
+    height: Math.round((part.height * part.wide) / part.width),
+  };
 }
 
 /** Restore what was chosen, tile by tile. */
@@ -292,13 +329,15 @@ async function run() {
   describe(`${source.name}, ${sides(picture)} to ${sides(after)} pixels`);
   const clock = watch(tiles, timeFor(picture));
   const context = canvas.getContext("2d");
-  const answer = await network.restore(picture, tiles, scale, (tile) => {
-    const { width, height } = tile.piece;
-    const image = new ImageData(toPixels(tile.piece), width, height);
-    context.putImageData(image, tile.left, tile.top);
-    clock.done(tile);
-    comparison.draw();
-  }).finally(clock.stop);
+  const answer = await network
+    .restore(picture, tiles, scale, (tile) => {
+      const { width, height } = tile.piece;
+      const image = new ImageData(toPixels(tile.piece), width, height);
+      context.putImageData(image, tile.left, tile.top);
+      clock.done(tile);
+      comparison.draw();
+    })
+    .finally(clock.stop);
   if (!answer) return;
   after.colours = answer.colours;
   context.putImageData(new ImageData(toPixels(after), after.width, after.height), 0, 0);
@@ -336,38 +375,51 @@ function watch(tiles, expected) {
 function backendInWords({ backend, why, threads }) {
   if (backend === "webgpu") return `${BACKENDS[backend]}, by WebGPU: ${why}`;
   const many = threads > 1 ? `${threads} threads` : "1 thread";
-  const alone = crossOriginIsolated ? "" : "; the page is not cross-origin isolated, so "
-    + "there are no more threads";
+  const alone = crossOriginIsolated
+    ? ""
+    : "; the page is not cross-origin isolated, so " + "there are no more threads";
   return `${BACKENDS[backend]}, by WebAssembly in ${many}: ${why}${alone}`;
 }
 
 async function showResult({ picture, truth, after, tiles, seconds }) {
   const { scale } = modelChosen();
-  const file = await encodePng({ ...after, pixels: toPixels(after), hasAlpha: Boolean(after.alpha) });
+  const file = await encodePng({
+    ...after,
+    pixels: toPixels(after),
+    hasAlpha: Boolean(after.alpha),
+  });
   result = URL.createObjectURL(file);
   const stem = source.name.replace(/\.[^.]*$/, "").replace(/\W+/g, "_");
-  Object.assign(element("download"), { href: result, download: `${stem}_${choices.model}.png` });
+  Object.assign(element("download"), {
+    href: result,
+    download: `${stem}_${choices.model}.png`,
+  });
   element("download").hidden = false;
   const { difference } = network.facts;
   const facts = {
     "Ran on": backendInWords(network.facts),
-    "Golden tile": `${difference.toExponential(1)} is the largest difference from `
-      + "PyTorch, where white is 1 and a level of 8 bits 0.0039",
-    Time: `${seconds.toFixed(1)} seconds for ${tiles.length} `
-      + (tiles.length > 1 ? "tiles" : "tile"),
+    "Golden tile":
+      `${difference.toExponential(1)} is the largest difference from ` +
+      "PyTorch, where white is 1 and a level of 8 bits 0.0039",
+    Time:
+      `${seconds.toFixed(1)} seconds for ${tiles.length} ` +
+      (tiles.length > 1 ? "tiles" : "tile"),
     Loaded: `${megabytes(network.bytes)}, all from this site`,
   };
   if (truth) {
     const plain = scale > 1 ? resized(picture, scale) : picture;
-    facts.PSNR = `${psnr(plain, truth).toFixed(1)} dB ${scale > 1 ? "by bicubic "
-      + "enlargement" : "before"}, ${psnr(after, truth).toFixed(1)} dB restored`;
+    facts.PSNR = `${psnr(plain, truth).toFixed(1)} dB ${
+      scale > 1 ? "by bicubic " + "enlargement" : "before"
+    }, ${psnr(after, truth).toFixed(1)} dB restored`;
   }
-  element("facts").replaceChildren(...Object.entries(facts).map(([name, text]) => {
-    const row = document.createElement("div");
-    row.append(document.createElement("dt"), document.createElement("dd"));
-    [row.firstChild.textContent, row.lastChild.textContent] = [name, text];
-    return row;
-  }));
+  element("facts").replaceChildren(
+    ...Object.entries(facts).map(([name, text]) => {
+      const row = document.createElement("div");
+      row.append(document.createElement("dt"), document.createElement("dd"));
+      [row.firstChild.textContent, row.lastChild.textContent] = [name, text];
+      return row;
+    }),
+  );
   element("facts").hidden = false;
   offerThreads();
   finish(`Restored in ${seconds.toFixed(1)} seconds.`);
@@ -412,8 +464,12 @@ addEventListener("drop", (event) => {
   element("stage").classList.remove("dropping");
   openFile(event.dataTransfer.files[0]);
 });
-element("in").addEventListener("click", () => comparison.setZoom(comparison.zoom * 1.5));
-element("out").addEventListener("click", () => comparison.setZoom(comparison.zoom / 1.5));
+element("in").addEventListener("click", () =>
+  comparison.setZoom(comparison.zoom * 1.5),
+);
+element("out").addEventListener("click", () =>
+  comparison.setZoom(comparison.zoom / 1.5),
+);
 element("fit").addEventListener("click", () => comparison.setZoom(1));
 
 document.getElementById("try").hidden = false;

@@ -17,7 +17,8 @@ function canvasOf(width, height) {
 export async function decode(file) {
   try {
     return await createImageBitmap(file, {
-      imageOrientation: "from-image", premultiplyAlpha: "none",
+      imageOrientation: "from-image",
+      premultiplyAlpha: "none",
     });
   } catch {
     throw new Error(`${file.name || "This"} is no picture that this browser can read.`);
@@ -32,24 +33,42 @@ export function pixelsOf(bitmap, { left, top, width, height }, wide = width) {
   context.drawImage(bitmap, left, top, width, height, 0, 0, wide, tall);
   const pixels = context.getImageData(0, 0, wide, tall);
   const isOpaque = pixels.data.every((value, i) => i % 4 < 3 || value === 255);
-  return isOpaque || wide !== width ? pixels
-    : unmultipliedPixelsOf(bitmap, { left, top, width, height }) ?? pixels;
+  return isOpaque || wide !== width
+    ? pixels
+    : (unmultipliedPixelsOf(bitmap, { left, top, width, height }) ?? pixels);
 }
 
 /** The same where a picture is transparent: a canvas stores colours multiplied by
  * alpha, and so forgets those of what is nearly invisible. Null without WebGL. */
 function unmultipliedPixelsOf(bitmap, { left, top, width, height }) {
   const gl = canvasOf(1, 1).getContext("webgl2");
-  if (!gl || Math.max(bitmap.width, bitmap.height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) {
+  if (
+    !gl ||
+    Math.max(bitmap.width, bitmap.height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)
+  ) {
     return null;
   }
   gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
   gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
   gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
   const [target, kind] = [gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0];
-  gl.framebufferTexture2D(target, kind, gl.TEXTURE_2D, gl.getParameter(gl.TEXTURE_BINDING_2D), 0);
+  gl.framebufferTexture2D(
+    target,
+    kind,
+    gl.TEXTURE_2D,
+    gl.getParameter(gl.TEXTURE_BINDING_2D),
+    0,
+  );
   const data = new Uint8ClampedArray(4 * width * height);
-  gl.readPixels(left, top, width, height, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(data.buffer));
+  gl.readPixels(
+    left,
+    top,
+    width,
+    height,
+    gl.RGBA,
+    gl.UNSIGNED_BYTE,
+    new Uint8Array(data.buffer),
+  );
   gl.getExtension("WEBGL_lose_context")?.loseContext();
   return new ImageData(data, width, height);
 }

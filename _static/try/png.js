@@ -4,7 +4,8 @@ transparent, since it stores them multiplied by alpha. */
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 
 const CRC = Uint32Array.from({ length: 256 }, (_, byte) => {
-  for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? 0xedb88320 ^ (byte >>> 1) : byte >>> 1;
+  for (let bit = 0; bit < 8; bit++)
+    byte = byte & 1 ? 0xedb88320 ^ (byte >>> 1) : byte >>> 1;
   return byte;
 });
 
@@ -25,7 +26,9 @@ function chunk(name, content) {
 }
 
 async function deflated(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
+  const stream = new Blob([bytes])
+    .stream()
+    .pipeThrough(new CompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 

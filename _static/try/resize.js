@@ -35,7 +35,8 @@ function resizeRows(values, rowLength, rows, scale) {
     const target = row * rowLength;
     for (const [at, weight] of read) {
       const source = at * rowLength;
-      for (let i = 0; i < rowLength; i++) result[target + i] += weight * values[source + i];
+      for (let i = 0; i < rowLength; i++)
+        result[target + i] += weight * values[source + i];
     }
   });
   return result;
@@ -46,7 +47,8 @@ function transposed(values, height, width, channels) {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       for (let c = 0; c < channels; c++) {
-        result[(x * height + y) * channels + c] = values[(y * width + x) * channels + c];
+        result[(x * height + y) * channels + c] =
+          values[(y * width + x) * channels + c];
       }
     }
   }

@@ -35,7 +35,8 @@ export function chooseTile(height, width, overlap, largest) {
   }
   const fitting = choices.filter(({ area }) => area <= largest);
   const enough = Math.min(...fitting.map(({ cost }) => cost)) * 1.5;
-  const [best] = fitting.filter(({ cost }) => cost <= enough)
+  const [best] = fitting
+    .filter(({ cost }) => cost <= enough)
     .sort((one, other) => one.area - other.area || one.cost - other.cost);
   return [best.tall, best.wide];
 }
@@ -94,14 +95,18 @@ export function plan({ height, width }, { scale, window, overlap }, largest) {
   const extended = sides.map((side) => extendedLength(side, window));
   const longest = chooseTile(...extended, overlap, largest);
   const [rows, columns] = sides.map((side, i) =>
-    blend(cut(extended[i], longest[i], overlap, window), scale, side * scale));
+    blend(cut(extended[i], longest[i], overlap, window), scale, side * scale),
+  );
   return rows.flatMap((row) => columns.map((column) => ({ row, column })));
 }
 
 /** How many pixels the network has to see for all tiles. */
 export function cost(tiles) {
-  return tiles.reduce((sum, { row, column }) =>
-    sum + (row.stop - row.start) * (column.stop - column.start), 0);
+  return tiles.reduce(
+    (sum, { row, column }) =>
+      sum + (row.stop - row.start) * (column.stop - column.start),
+    0,
+  );
 }
 
 /** A tile (3, h, w) in [0, 1] of a picture {width, height, colours}, where colours

@@ -105,7 +105,10 @@ async function load({ model, threads }) {
   loaded = null;
   let why = await whyNoGpu();
   const bytes = await fetched(new URL(model.file, import.meta.url), "the network");
-  const golden = new Float32Array((await fetched(new URL(model.golden.file, import.meta.url), "the golden tile")).buffer);
+  const golden = new Float32Array(
+    (await fetched(new URL(model.golden.file, import.meta.url), "the golden tile"))
+      .buffer,
+  );
   if (!why) {
     try {
       if (!ort) await loadRuntime(true, 1);
@@ -113,9 +116,14 @@ async function load({ model, threads }) {
       const checked = await check(network, golden);
       if (checked.difference <= TOLERANCE) {
         loaded = network;
-        return { backend: "webgpu", why: "it computed the golden tile right", ...checked };
+        return {
+          backend: "webgpu",
+          why: "it computed the golden tile right",
+          ...checked,
+        };
       }
-      why = `WebGPU was wrong by ${checked.difference.toPrecision(2)} on the golden tile`;
+      const wrong = checked.difference.toPrecision(2);
+      why = `WebGPU was wrong by ${wrong} on the golden tile`;
     } catch (error) {
       why = `WebGPU failed: ${error.message.split("\n")[0]}`;
     }
@@ -124,8 +132,10 @@ async function load({ model, threads }) {
   const network = { model, bytes, backend: "wasm", sessions: {} };
   const checked = await check(network, golden);
   if (!(checked.difference <= TOLERANCE)) {
-    throw new Error("The golden tile came out wrong by "
-      + `${checked.difference.toPrecision(2)}: this browser cannot be trusted with it.`);
+    throw new Error(
+      "The golden tile came out wrong by " +
+        `${checked.difference.toPrecision(2)}: this browser cannot be trusted with it.`,
+    );
   }
   loaded = network;
   return { backend: "wasm", why, threads: ort.env.wasm.numThreads, ...checked };
@@ -140,7 +150,10 @@ async function restore({ picture, tiles, scale }) {
   for (const [done, tile] of tiles.entries()) {
     await new Promise((next) => setTimeout(next)); // lets a message to stop come in
     if (stopped) return null;
-    const [tall, wide] = [tile.row.stop - tile.row.start, tile.column.stop - tile.column.start];
+    const [tall, wide] = [
+      tile.row.stop - tile.row.start,
+      tile.column.stop - tile.column.start,
+    ];
     const restored = await run(loaded, readTile(picture, tile), tall, wide);
     addTile({ sums, shares, width }, restored, tile, scale);
     const seconds = (performance.now() - begin) / 1000;
