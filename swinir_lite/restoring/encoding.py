@@ -1,6 +1,7 @@
 """Encode a result as PNG, TIFF, JPEG or WebP, with its metadata."""
 
 import os
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -139,7 +140,10 @@ def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> N
     try:
         getattr(image, f"{encoding.format}save")(os.fsencode(path), **options)
     except pyvips.Error as error:
-        raise OSError(f"cannot be written: {reason(error)}") from error
+        said = re.search("system error: (.*)", error.detail or "")
+        raise OSError(
+            f"cannot be written: {said[1] if said else reason(error)}"
+        ) from error
     if xmp and encoding.format == "png":
         append_xmp(path, xmp)
     if encoding.format == "tiff" and image.get_typeof(EXIF):

@@ -6,7 +6,8 @@ where the network knows only gray, a profile, EXIF) is kept beside it and put ba
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -251,6 +252,16 @@ class Result:
         return rows
 
 
+@contextmanager
+def naming(what: str, folder: Path) -> Iterator[None]:
+    """Say of an error of the system what could not be done, and in which folder."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(f"{what} {folder}: {reason}; choose another by -o") from error
+
+
 class PictureWriter:
     """Writes a result, row by row, to a file that is there whole or not at all.
 
@@ -267,7 +278,7 @@ class PictureWriter:
 
     Raises:
         InputError: the format cannot hold the result.
-        OSError: the folder cannot be made.
+        OSError: the folder cannot be made, or nothing can be written in it.
     """
 
     def __init__(
@@ -275,14 +286,24 @@ class PictureWriter:
     ):
         self.path, self.scale, self.encoding = Path(path), scale, encoding
         self.finished = []  # (file of rows, header) of each page
-        self.rows = None
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.begin(picture)
+        with naming("cannot make the folder", self.path.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.begin(picture)
+        except BaseException:
+            self.remove_rows()
+            raise
 
     def begin(self, picture: Picture) -> None:
-        """Expect the rows of a picture."""
+        """Expect the rows of a picture, and have a file to put them in."""
         self.encoding.check(picture, self.scale)
         self.result = self.result_of(picture)
+        with naming("cannot write in", self.path.parent):
+            handle, name = tempfile.mkstemp(".partial", ".", self.path.parent)
+        self.finished.append((name, picture.header))
+        self.rows = os.fdopen(handle, "rb+")
+        with naming("cannot write in", self.path.parent):
+            self.rows.seek(begin_rows(name, self.result.shape, self.result.dtype))
 
     def next_page(self, picture: Picture) -> None:
         """Begin another page; the rows that follow are its."""
@@ -301,16 +322,9 @@ class PictureWriter:
 
     def write(self, rows: np.ndarray) -> None:
         """Take the next rows, (n, width * scale, channels); see `Result.finish`."""
-        if self.rows is None:
-            handle, name = tempfile.mkstemp(".partial", ".", self.path.parent)
-            self.finished.append((name, self.result.picture.header))
-            self.rows = os.fdopen(handle, "rb+")
-            start = begin_rows(name, self.result.shape, self.result.dtype)
-            self.rows.seek(start)
         self.rows.write(np.ascontiguousarray(self.result.finish(rows)).data)
         if self.result.top == self.result.shape[0]:
             self.rows.close()
-            self.rows = None
 
     def close(self) -> None:
         """Encode what was written and give the file its name."""
@@ -325,10 +339,13 @@ class PictureWriter:
 
     def __exit__(self, kind, error, traceback):
         try:
-            if self.rows:
-                self.rows.close()
+            self.rows.close()
             if kind is None:
                 self.close()
         finally:
-            for name, _ in self.finished:
-                Path(name).unlink(missing_ok=True)
+            self.remove_rows()
+
+    def remove_rows(self) -> None:
+        """Delete what only encoding needs."""
+        for name, _ in self.finished:
+            Path(name).unlink(missing_ok=True)

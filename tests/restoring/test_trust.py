@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image
 
 from swinir_lite.__main__ import main
-from swinir_lite.restoring import pictures
+from swinir_lite.restoring import pictures, pipeline
 
 from .making import png
 
@@ -101,6 +102,36 @@ def test_a_disk_that_is_full_when_the_result_is_encoded(
     assert os.listdir(tmp_path / "out") == []
 
 
+def test_a_folder_that_takes_nothing_is_said_before_work(
+    folder, restore, tmp_path, monkeypatch
+):
+    def refuse(suffix, prefix, where):
+        raise OSError(30, "Read-only file system", f"{where}/.x.partial")
+
+    def compute(*arguments, **options):
+        raise AssertionError("nothing is to be computed")
+
+    monkeypatch.setattr(pictures.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(pipeline, "restore_rows", compute)
+    status, _, err = restore(folder / "00.png", "-o", tmp_path / "out")
+    said = f"cannot write in {tmp_path / 'out'}: Read-only file system"
+    assert status == 2
+    assert err == f"error: {folder / '00.png'}: {said}; choose another by -o\n"
+
+
+def test_what_the_system_says_of_a_full_disk_is_one_reason(
+    folder, restore, tmp_path, monkeypatch
+):
+    def save(image, path, **options):
+        lines = "a: write error\nsystem error: No space left on device\nb: unable\n"
+        raise pyvips.Error("unable to call pngsave", lines)
+
+    monkeypatch.setattr(pyvips.Image, "pngsave", save, raising=False)
+    status, _, err = restore(folder / "00.png", "-o", tmp_path / "out")
+    assert status == 2
+    assert err.endswith("00.png: cannot be written: No space left on device\n")
+
+
 def test_interrupted_by_ctrl_c(folder, start, tmp_path):
     out = tmp_path / "out"
     process = start(folder, "-o", out, "--self-ensemble")
@@ -179,5 +210,6 @@ def test_a_folder_that_cannot_be_written(capsys, small_models, photo):
                 os.seteuid(0)
             os.chmod(folder, 0o755)
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"error: {name}/a.png: Permission denied")
+        said = f"cannot write in {name}: Permission denied; choose another by -o"
+        assert line == f"error: {name}/a.png: {said}"
         assert sorted(os.listdir(folder)) == ["a.png", "model.safetensors"]
