@@ -23,9 +23,12 @@ const AT_ONCE = 2 ** 20; // pixels up to which damage is shown at once
 const SIDES = [1600, 1280, 1024, 800, 640, 512, 384, 320, 256, 192, 128, 96, 64];
 
 const element = (name) => document.getElementById(`try-${name}`);
-const { models, examples, runtime } = await (
-  await fetch(new URL("models.json", HERE))
-).json();
+const { models, examples, runtime } = await read("models.json")
+  .then((answer) => answer.json())
+  .catch((error) => {
+    element("error").textContent = `${error.message} Loading the page anew may help.`;
+    throw error;
+  });
 const comparison = new Comparison(element("canvas"), element("slider"));
 const network = new Network(showLoading);
 const choices = new Choices(element("options"), () => busy(show()));
@@ -35,6 +38,13 @@ let part = null; // {left, top, width, height, wide}: what of it is restored
 let shown = 0; // the latest change; earlier ones that are under way do not count
 let result = null; // the URL of the result
 let pending = 0; // how much is under way
+
+/** What the site answers for a file that belongs to this page. */
+async function read(name) {
+  const answer = await fetch(new URL(name, HERE));
+  if (!answer.ok) throw new Error(`${name} could not be loaded (${answer.status}).`);
+  return answer;
+}
 
 /* Words */
 
@@ -160,11 +170,7 @@ async function open(file) {
 
 async function openExample(example) {
   const change = forget();
-  const load = async (name) => {
-    const answer = await fetch(new URL(name, HERE));
-    if (!answer.ok) throw new Error(`${name} could not be loaded (${answer.status}).`);
-    return decode(await answer.blob());
-  };
+  const load = async (name) => decode(await (await read(name)).blob());
   const names = [example.before, example.after, example.clean];
   const [before, after, clean] = await Promise.all(names.map(load));
   if (change !== shown) return;
@@ -472,6 +478,6 @@ element("out").addEventListener("click", () =>
 );
 element("fit").addEventListener("click", () => comparison.setZoom(1));
 
-document.getElementById("try").hidden = false;
+element("restore").disabled = false;
 comparison.onframe = describeFrame;
 await busy(openExample(examples[0]));

@@ -325,6 +325,15 @@ def test_opened_as_a_file_the_page_says_what_it_needs(browser):
     page.context.close()
 
 
+def test_a_site_without_its_networks_says_so(browser, site):
+    page = new_page(browser)
+    page.route("**/models.json", lambda route: route.fulfill(status=404))
+    page.goto(f"{site}/try.html")
+    page.locator("#try-error", has_text="models.json could not be loaded").wait_for()
+    assert page.locator("#try-restore").is_disabled()
+    page.context.close()
+
+
 def test_a_finger_moves_the_line(browser, site):
     with opened(browser, site, viewport=PHONE, has_touch=True) as page:
         box = page.locator("#try-canvas").bounding_box()
