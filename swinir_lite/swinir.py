@@ -39,18 +39,23 @@ class SwinIRConfig:
     def __post_init__(self):
         for name in ("depths", "num_heads"):  # JSON makes lists of them
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if self.scale not in SCALES.get(self.upsampler, ()):
-            raise ValueError(f"no {self.upsampler!r} x{self.scale}; there are {SCALES}")
-        if self.in_channels not in (1, 3):
-            raise ValueError(f"in_channels must be 1 or 3, got {self.in_channels}")
-        sizes = self.dim, self.window_size - 1, *self.depths, *self.num_heads
-        if not all(isinstance(n, int) and n > 0 for n in sizes):
-            raise ValueError(f"sizes must be whole and > 0, windows > 1, got {self}")
-        if min(round(self.dim * self.mlp_ratio), self.img_range) <= 0:
-            raise ValueError(f"mlp_ratio and img_range must be > 0, got {self}")
-        left_over = {self.dim % heads for heads in self.num_heads}
-        if len(self.num_heads) != len(self.depths) or left_over != {0}:
-            raise ValueError(f"every RSTB needs heads that divide dim, got {self}")
+        check_config(self)
+
+
+def check_config(config):
+    """Raise ValueError for a configuration that makes no network."""
+    if config.scale not in SCALES.get(config.upsampler, ()):
+        raise ValueError(f"no {config.upsampler!r} x{config.scale}; there are {SCALES}")
+    if config.in_channels not in (1, 3):
+        raise ValueError(f"in_channels must be 1 or 3, got {config.in_channels}")
+    sizes = config.dim, config.window_size - 1, *config.depths, *config.num_heads
+    if not all(isinstance(n, int) and n > 0 for n in sizes):
+        raise ValueError(f"sizes must be whole and > 0, windows > 1, got {config}")
+    if min(round(config.dim * config.mlp_ratio), config.img_range) <= 0:
+        raise ValueError(f"mlp_ratio and img_range must be > 0, got {config}")
+    left_over = {config.dim % heads for heads in config.num_heads}
+    if len(config.num_heads) != len(config.depths) or left_over != {0}:
+        raise ValueError(f"every RSTB needs heads that divide dim, got {config}")
 
 
 def reconstruction_head(config):
@@ -75,10 +80,7 @@ def reconstruction_head(config):
 
 
 def pad_to_multiple(x, multiple):
-    """Grow (B, C, H, W) at the bottom and right to multiples, by reflection.
-
-    Reflects as often as it must, so any H, W >= 1 will do.  Chapter 8.
-    """
+    """Grow (B, C, H, W), any H, W >= 1, to multiples by reflection.  Chapter 8."""
     for axis in (2, 3):
         length = x.shape[axis]
         period = max(2 * (length - 1), 1)  # a b c d | c b a b c d
@@ -103,9 +105,8 @@ def check_input(x, in_channels):
 class SwinIR(nn.Module):
     """Image restoration with Swin Transformers (Liang et al., 2021).
 
-    Shallow features by one convolution, deep features by RSTBs with a long
-    skip, then a reconstruction head.  (B, C, H, W) in [0, 1] ->
-    (B, C, H * scale, W * scale), not clamped, for any H, W >= 1.  Chapter 8.
+    Shallow features, RSTBs with a long skip, a reconstruction head.  (B, C, H, W) in
+    [0, 1] -> (B, C, H * scale, W * scale), not clamped, any H, W >= 1.  Chapter 8.
     """
 
     def __init__(self, config):

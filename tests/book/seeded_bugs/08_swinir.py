@@ -34,18 +34,4 @@ BUGS = [
         by="restored = restored",
         caught_by="denoiser = silence_head(",
     ),
-    Bug(
-        name="norms before and behind the body exchanged",
-        cell_contains="def key_map(",
-        replace='r"^norm_in\\.", "patch_embed.norm."',
-        by='r"^norm_in\\.", "norm."',
-        caught_by='assert names["norm_in.weight"] == "patch_embed.norm.weight"',
-    ),
-    Bug(
-        name="scale read as the number of channels",
-        cell_contains="def infer_head(",
-        replace="math.isqrt(len(state[key]) // channels)",
-        by="len(state[key]) // channels",
-        caught_by="assert infer_config(shapes) == as_ours(config), name",
-    ),
 ]
