@@ -31,12 +31,6 @@ UNFINISHED = {
         "lines of code on show": 367,
         "figures without their caption": 9,
     },
-    "14_looking_inside": {
-        "cells": 101,
-        "lines of code on show": 341,
-        "words": 3390,
-        "figures without their caption": 10,
-    },
 }
 TAGS = {
     "hide-cell",
