@@ -40,7 +40,8 @@ BUILT = {
     "08_swinir": "the whole network, in every released size",
     "09_losses_of_pixels": "L1, L2 and Charbonnier, and what each is inclined to",
     "10_losses_that_see": "perceptual and adversarial losses, a discriminator",
-    "11_denoising": "models against noise and compression artifacts",
+    "11_denoising": "noise as papers add it, BM3D, one network for all levels",
+    "12_jpeg_artifacts": "one block through JPEG, PSNR-B, a network that repairs",
     "13_real_world_super_resolution": "unknown degradations, and a GAN",
     "14_looking_inside": "which pixels decide, and what the layers learn",
     "15_where_the_time_goes": "floors by operations, bytes and the host",
@@ -49,6 +50,8 @@ BUILT = {
     "18_training_engine": "data that never wait, a loop, a run that survives a crash",
     "19_speedrun": "the paper's numbers as a race: what each change brought",
     "A1_reading_official_weights": "what a .pth holds, and how to load and check it",
+    "A2_jpeg_to_the_bit": "a JPEG codec for batches, equal to the library's",
+    "A3_resizing_as_matlab_does": "MATLAB's bicubic, and what libraries do instead",
     "A4_more_on_speed": "all variants, open sizes, larger images, CPUs, memory",
 }
 OTHER_PAGES = {

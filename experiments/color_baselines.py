@@ -1,7 +1,7 @@
 """Colour models beside simpler methods: python -m experiments.color_baselines --help
 
-Measures the damaged images themselves, non-local means, the gray model and the
-colour model on the middle of DIV2K's validation images.  What it writes is
+Measures the damaged images themselves, two classical denoisers, the gray model and
+the colour model on the middle of DIV2K's validation images.  What it writes is
 committed; chapters 11 and 12 read it.
 """
 
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from skimage.restoration import denoise_nl_means
 from torch import Tensor, nn
 
 from swinir_lite import fast, load_model, psnr, ssim, to_image
@@ -28,10 +27,10 @@ from swinir_lite.measuring.evaluation import restore
 from swinir_lite.standard_json import to_json
 from swinir_lite.whole_files import whole_file
 
+from .classical_denoisers import best_of
 from .real_world import read_crops
 
 SIGMAS, QUALITIES = (15, 25, 50), (10, 20, 30, 40)
-STRENGTHS = (0.5, 0.65, 0.8, 1.0)  # of non-local means, in units of sigma
 
 
 @cache
@@ -45,17 +44,6 @@ def run(model: nn.Module, lq: Tensor) -> Tensor:
     return restore(model, lq, window_size=model.config.window_size)
 
 
-def non_local_means(lq: Tensor, sigma: float, clean: np.ndarray) -> np.ndarray:
-    """Non-local means at the strength that suits this very image best."""
-    pixels, sigma = lq[0].permute(1, 2, 0).numpy(), sigma / 255
-    options = {"patch_size": 5, "patch_distance": 6, "channel_axis": -1}
-    results = [
-        denoise_nl_means(pixels, h=s * sigma, sigma=sigma, **options) for s in STRENGTHS
-    ]
-    images = [to_image(torch.from_numpy(r).permute(2, 0, 1)[None]) for r in results]
-    return max(images, key=lambda image: psnr(image, clean))
-
-
 def denoised(clean: np.ndarray, sigma: int) -> dict[str, np.ndarray]:
     """{method: uint8 image} for one crop (H, W, 3) and one noise level."""
     lq = add_gaussian_noise(clean, sigma=sigma)
@@ -63,7 +51,7 @@ def denoised(clean: np.ndarray, sigma: int) -> dict[str, np.ndarray]:
     channels = run(gray, lq.transpose(0, 1)).transpose(0, 1)  # three gray images
     return {
         "noisy": to_image(lq),
-        "non-local means": non_local_means(lq, sigma, clean),
+        **{m: best_of(m, lq, clean, sigma)[0] for m in ("non-local means", "BM3D")},
         "gray model, each channel": to_image(channels),
         "colour model": to_image(run(color, lq)),
     }

@@ -1,0 +1,144 @@
+"""Windows of 7 or 8 against JPEG: python -m experiments.jpeg_windows --help
+
+Trains small gray SwinIRs whose patches have their blocks at the corner or anywhere,
+and measures them on test images whose blocks begin at the corner and elsewhere. What
+it writes is committed; chapter 12 reads it.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from swinir_lite import SwinIR, SwinIRConfig, psnr, to_image, to_tensor
+from swinir_lite.image_files import find_images, read_image
+from swinir_lite.jpeg_artifacts import add_jpeg_artifacts, jpeg
+from swinir_lite.losses import charbonnier_loss
+from swinir_lite.measuring.evaluation import restore
+from swinir_lite.standard_json import to_json
+from swinir_lite.whole_files import whole_file
+
+SIDE = 56  # of the patches: eight windows of 7, or seven of 8
+PLACES = ("corner", "anywhere")  # where the blocks of a training patch begin
+QUALITIES = (10, 40)
+TEST_SIDE, ELSEWHERE = 192, 4  # of the test crops; blocks begin 4 pixels earlier
+
+
+def random_patches(
+    photos: list[Tensor], batch: int, place: str, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """LQ and HQ (batch, 1, SIDE, SIDE), blocks at the corner or anywhere."""
+
+    def draw(below: int) -> int:
+        return int(torch.randint(below, (), generator=generator))
+
+    large = SIDE + 8
+    patches = []
+    for _ in range(batch):
+        photo = photos[draw(len(photos))]
+        top, left = draw(photo.shape[2] - large + 1), draw(photo.shape[3] - large + 1)
+        patch = photo[..., top : top + large, left : left + large]
+        turned = patch.rot90(draw(4), (2, 3))
+        patches.append(turned.flip(3) if draw(2) else turned)
+    hq = torch.cat(patches)
+    lq = jpeg(hq, generator, quality=(10, 40))
+    y, x = (draw(8), draw(8)) if place == "anywhere" else (0, 0)
+    return tuple(images[..., y : y + SIDE, x : x + SIDE] for images in (lq, hq))
+
+
+def train(
+    config: SwinIRConfig, photos: list[Tensor], place: str, args: argparse.Namespace
+) -> SwinIR:
+    """A network trained from the seed in `args`."""
+    torch.manual_seed(args.seed)
+    model = SwinIR(config)
+    generator = torch.Generator().manual_seed(args.seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=args.rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, args.steps)
+    for _ in range(args.steps):
+        lq, hq = random_patches(photos, args.batch, place, generator)
+        optimizer.zero_grad()
+        charbonnier_loss(model(lq), hq).backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+def test_pairs(
+    photo: np.ndarray, quality: int, offset: int
+) -> tuple[Tensor, np.ndarray]:
+    """LQ tensor and HQ of a middle part whose blocks begin `offset` pixels earlier."""
+    top, left = ((side - TEST_SIDE) // 16 * 8 + offset for side in photo.shape)
+    part = np.s_[..., top : top + TEST_SIDE, left : left + TEST_SIDE]
+    return add_jpeg_artifacts(photo, quality=quality)[part], photo[part]
+
+
+def score(model: SwinIR, photos: Iterable[np.ndarray]) -> dict[str, float]:
+    """Mean PSNR in dB by quality and place of the blocks."""
+    window = model.config.window_size
+    scores = {}
+    for quality in QUALITIES:
+        for name, offset in zip(PLACES, (0, ELSEWHERE)):
+            each = []
+            for photo in photos:
+                lq, hq = test_pairs(photo, quality, offset)
+                restored = restore(model, lq, window_size=window)
+                each.append(psnr(to_image(restored), hq))
+            scores[f"{quality}, {name}"] = round(statistics.fmean(each), 4)
+    return scores
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.jpeg_windows")
+    parser.add_argument("--photos", required=True, help="folder to learn from")
+    parser.add_argument("--classic5", required=True, help="folder to measure on")
+    parser.add_argument("--windows", type=int, nargs="+", default=[7, 8])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--dim", type=int, default=16)
+    parser.add_argument("--most", type=int, default=200, help="photographs at most")
+    parser.add_argument("--out", type=Path, default="results/jpeg_windows.json")
+    args = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    paths = find_images(args.photos)[: args.most]
+    photos = [to_tensor(read_image(path, channels=1)) for path in paths]
+    tests = [read_image(path, channels=1) for path in find_images(args.classic5)]
+    runs = json.loads(args.out.read_text())["runs"] if args.out.exists() else []
+    for window in args.windows:
+        for place in PLACES:
+            config = SwinIRConfig(
+                in_channels=1, scale=1, upsampler="none", window_size=window,
+                dim=args.dim, depths=(2, 2), num_heads=(2, 2),
+            )  # fmt: skip
+            start = time.perf_counter()
+            scores = score(train(config, photos, place, args), tests)
+            seconds = round(time.perf_counter() - start)
+            run = {"window": window, "blocks": place, "seed": args.seed}
+            runs = [old for old in runs if not run.items() <= old.items()]
+            runs.append({**run, "seconds": seconds, "psnr": scores})
+            print(run, scores, f"{seconds} s", flush=True)
+    about = {
+        "hardware": f"CPU, {platform.machine()}, one thread",
+        "date": str(date.today()),
+        "photographs": len(photos),
+        "steps": args.steps,
+        "batch": args.batch,
+        "dim": args.dim,
+        "runs": sorted(runs, key=lambda r: (r["window"], r["blocks"], r["seed"])),
+    }
+    with whole_file(args.out) as partial:
+        partial.write_text(to_json(about, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
