@@ -103,6 +103,8 @@ def copy_what_pages_load(static: Path) -> None:
     copy(Path(find_spec("onnxruntime").origin).parent, LICENCE, runtime)
     made = [path.name for path in networks.glob("*")]
     copy(networks, {"models.json", *made}, static / "try")
+    # Sphinx itself copies these only where a page has changed as well
+    copy(ROOT, ["_static"], static.parent)
     # a service worker is in charge of what lies below its own address
     copy(ROOT / "_static/try", ["isolate.js"], static.parent)
 
