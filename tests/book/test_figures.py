@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from swinir_lite import load_model
+
 from .notebooks import ROOT
 from .test_browser import PHONE, WIDE, load, open_all
 from .test_site import SITE
@@ -284,6 +286,36 @@ class TestSpeedrun:
         figure = phone(self.chapter, self.name)
         figure.stage.locator("svg.chart .mark").first.tap(force=True)
         assert figure.says.startswith("Run 1:")
+
+
+class TestArchitecture:
+    chapter, name = "08_swinir", "architecture"
+
+    def test_mouse_and_keyboard_reach_every_part(self, opened):
+        figure, data = opened(self.chapter, self.name), numbers(self.name)
+        buttons = figure.stage.get_by_role("button")
+        parts = [part for row in data["rows"] for part in row["parts"]]
+        assert buttons.count() == len(parts)
+        buttons.first.click()
+        for k, part in enumerate(parts):
+            assert buttons.nth(k).get_attribute("aria-pressed") == "true"
+            assert figure.says.startswith(part["text"])
+            shape = ", ".join(map(str, part["shape"]))
+            assert f"= ({shape})" in figure.says
+            count = part["parameters"]
+            words = f"{count:,} parameters" if count else "no parameters"
+            assert words in figure.says
+            assert figure.stage.locator("img").count() == len(part["pictures"])
+            figure.page.keyboard.press("ArrowRight")
+        total = sum(p.numel() for p in load_model("lightweight_x2").parameters())
+        first = data["rows"][0]["parts"]
+        outside = 4 * 60  # two LayerNorms around the blocks, which are no parts
+        assert sum(part["parameters"] for part in first) + outside == total
+
+    def test_touch(self, phone):
+        figure = phone(self.chapter, self.name)
+        figure.stage.get_by_role("button", name="RSTB 3").tap()
+        assert figure.says.startswith("Residual block 3 of 4.")
 
 
 def test_still_figures_are_printed(opened):
