@@ -102,16 +102,17 @@ def speed() -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def scores(results: dict, quoted: dict) -> tuple[str, str, str]:
-    """A model's test sets, its PSNR on them, and the paper's: three texts.
+def scores(results: dict, quoted: dict) -> tuple[str, str, str, str]:
+    """A model's test sets, its PSNR and SSIM on them, and the paper's PSNR: texts.
 
     All that the paper has too; the first where it has none.
     """
     names = [name for name in results if name != "samples"]
     names = [name for name in names if name in quoted] or names[:1]
-    ours = [f"{results[name]['psnr']:.2f}" for name in names]
+    psnr = [f"{results[name]['psnr']:.2f}" for name in names]
+    ssim = [f"{results[name]['ssim']:.4f}" for name in names]
     paper = [f"{quoted[name]['psnr']:.2f}" for name in names if name in quoted]
-    return " / ".join(names), " / ".join(ours), " / ".join(paper)
+    return tuple(" / ".join(texts) for texts in (names, psnr, ssim, paper))
 
 
 def models() -> str:
@@ -119,13 +120,16 @@ def models() -> str:
     manifest = ROOT / "swinir_lite/weights/manifest.json"
     paper = json.loads((ROOT / "results/comparison.json").read_text())["paper"]
     lines = [
-        "| `load_model(...)` | test sets | PSNR in dB | the paper's | GPU minutes |",
-        "|---|---|--:|--:|--:|",
+        "| `load_model(...)` | test sets | PSNR in dB | SSIM | the paper's PSNR "
+        "| learned from | GPU minutes | licence |",
+        "|---|---|--:|--:|--:|---|--:|---|",
     ]
     for name, entry in json.loads(manifest.read_text()).items():
         columns = scores(entry["results"], paper.get(name, {}))
         minutes = entry["training"]["minutes"] + entry["training"]["minutes_before"]
-        lines.append(f"| `{name}` | {' | '.join(columns)} | {minutes:.1f} |")
+        seen = entry["training"]["data"].partition(":")[0].partition(" (")[0]
+        columns += seen, f"{minutes:.1f}", entry["licence"]
+        lines.append(f"| `{name}` | {' | '.join(columns)} |")
     return "\n".join(lines)
 
 
@@ -146,7 +150,7 @@ def numbers() -> str:
     entry = manifest["lightweight_x2"]
     minutes = entry["training"]["minutes"] + entry["training"]["minutes_before"]
     paper = json.loads((ROOT / "results/comparison.json").read_text())["paper"]
-    sets, reached, published = scores(entry["results"], paper["lightweight_x2"])
+    sets, reached, _, published = scores(entry["results"], paper["lightweight_x2"])
     return "\n".join(
         [
             "- **The same network.** Given the same weights, it restores pictures to "

@@ -25,6 +25,10 @@ from swinir_lite.training.state import write_state
 # their gradients are larger by as much, and lie in few pixels, where they make dots.
 LAYERS = {1: 1.0, 4: 0.5, 7: 0.2, 10: 0.05}
 SHIFT = 4  # pixels; SqueezeNet skips pixels, and its first maps repeat after four
+# The discriminator's gradient at the image has at most so many times the norm of L1's.
+# When it wins, its gradient grows to more than ten times that of the other two terms,
+# and draws whatever it likes.
+STRONGEST = 5.0
 LOSSES = {
     "l1": 1.0,
     "perceptual": 0.3,
@@ -46,6 +50,14 @@ def cut_alike(images: list[Tensor], shift: int = SHIFT) -> list[Tensor]:
     return [image.index_select(2, rows).index_select(3, columns) for image in images]
 
 
+def hold(restored: Tensor, limit: float) -> Tensor:
+    """The same images, through which comes back a gradient of at most this norm."""
+    held = restored.view_as(restored)
+    if held.requires_grad:
+        held.register_hook(lambda g: g * (limit / g.norm()).clamp(max=1))
+    return held
+
+
 class SqueezeNetCriterion(Criterion):
     """A Criterion whose perceptual loss has SqueezeNet's features, not VGG19's."""
 
@@ -58,6 +70,10 @@ class SqueezeNetCriterion(Criterion):
         self.vgg19.count_alike()
 
     def term(self, name: str, restored: Tensor, target: Tensor) -> Tensor:
+        if (
+            name == "adversarial"
+        ):  # L1's gradient is the same everywhere but for its sign
+            restored = hold(restored, STRONGEST / restored.numel() ** 0.5)
         if name != "perceptual":
             return super().term(name, restored, target)
         return feature_loss(self.vgg19, *cut_alike([restored, target]), LAYERS.values())

@@ -13,6 +13,11 @@ from swinir_lite.whole_files import whole_file
 
 RESULTS = Path(__file__).parent.parent / "results"
 WAYPOINT = 38.0  # dB on Set5, on the way to the target
+ANNEALED = (  # runs of one recipe and the same 1,164 photographs, each to its own end
+    *(f"lightweight_x2_{steps}_steps" for steps in (500, 1000, 2000, 4000)),
+    "lightweight_x2_8_minutes",
+    "lightweight_x2_24_minutes",
+)
 
 
 def events(log: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -78,13 +83,24 @@ def rung(record: dict[str, str], target: float, results: Path) -> dict[str, Any]
     }
 
 
+def steps_against_psnr(results: Path = RESULTS) -> list[dict[str, Any]]:
+    """What a number of steps gives when the rate falls to zero at their end."""
+    points = []
+    for run in ANNEALED:
+        log = read_log(results / "training" / run / "log.jsonl")
+        last = events(log, "validation")[-1]
+        points.append({"run": run, "steps": last["step"], "Set5": last["psnr"]})
+    return points
+
+
 def ladder(results: Path = RESULTS) -> dict[str, Any]:
-    """Target and rungs, from the logs of the runs in speedrun/records.json."""
+    """Target, rungs and steps, from the logs of the runs in speedrun/records.json."""
     records = json.loads((results / "speedrun/records.json").read_text())
     paper = json.loads((results / "comparison.json").read_text())["paper"]
     target = {name: v["psnr"] for name, v in paper["lightweight_x2"].items()}
     rungs = [rung(record, target["Set5"], results) for record in records]
-    return {"target": target, "waypoint": WAYPOINT, "rungs": rungs}
+    steps = steps_against_psnr(results)
+    return {"target": target, "waypoint": WAYPOINT, "rungs": rungs, "steps": steps}
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ def describe_shipped(name: str, entry: dict[str, Any]) -> ListedModel:
         psnr=scores["psnr"],
         test_set=f"{test_set} ({scores['channel']})",
         data=entry["training"]["data"],
-        licence="MIT",
+        licence=entry["licence"],
         available="ships",
     )
 

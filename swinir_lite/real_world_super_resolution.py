@@ -195,13 +195,28 @@ def shuffled_steps(pick):
     return [step for step in steps if pick.random() < CHANCES[step]]
 
 
-def degradation_steps(images, generator, scale=4):
+def clean_resize(images, draw):
+    """Bring the images to the size they shall end with as a careful program does."""
+    return F.interpolate(images, draw.size, mode="bicubic", antialias=True)
+
+
+def milder(steps, pick):
+    """A chain's steps for a photograph with little wrong: three in ten, the end clean.
+
+    The photograph always shrinks.
+    """
+    kept = [s for s in steps if s is final_resize or pick.random() < 0.3]
+    return [clean_resize if step is final_resize else step for step in kept]
+
+
+def degradation_steps(images, generator, scale=4, mild=0.0):
     """Degrade a group of images step by step; yield (name, images) after each.
 
     Args:
         images: (B, 3, H, W) in [0, 1]; H and W are multiples of `scale`.
         generator: a torch.Generator on the images' device, which decides all.
         scale: how many times smaller the last images are.
+        mild: the share of groups to which most steps are not done.
 
     The group shares order, kinds and sizes; strengths and noise are drawn for
     each image.  Built in chapter 13.
@@ -217,25 +232,31 @@ def degradation_steps(images, generator, scale=4):
         scale = 2
         yield "half size", images
     draw = Draw(generator, pick, scale, size)
-    for step in [*shuffled_steps(pick), jpeg_noise]:  # photographs end as JPEG files
+    steps = [*shuffled_steps(pick), jpeg_noise]  # photographs end as JPEG files
+    if mild and pick.random() < mild:
+        steps = milder(steps, pick)
+        draw.uniform(images, 0, 1)  # else a group that draws nothing repeats itself
+    for step in steps:
         images = step(images, draw).clamp(0, 1)
         yield step.__name__.replace("_", " "), images
 
 
 @torch.no_grad()
-def real_world(hq, generator, *, scale=4, group=8):
+def real_world(hq, generator, *, scale=4, group=8, mild=0.0):
     """Degrade a batch (B, 3, H, W) in [0, 1] to (B, 3, H / scale, W / scale).
 
     Args:
         hq: photographs; H and W are multiples of `scale`.
         generator: a torch.Generator on the same device, which decides all.
         group: how many images share one chain; fewer is more varied and slower.
+        mild: the share of groups to which most steps are not done.  A network that
+            is trained without them takes fine texture for damage.
 
     Built in chapter 13.
     """
     degraded = []
     for images in hq.split(group):
-        *_, (_, images) = degradation_steps(images, generator, scale)
+        *_, (_, images) = degradation_steps(images, generator, scale, mild)
         degraded.append(images)
     return torch.cat(degraded)
 

@@ -53,9 +53,8 @@ VARIANTS = RELEASED | {
     for task, levels in LEVELS.items()
     for level in levels
 }
-# With the smaller head of lightweight_x4: nearest+conv would not ship in 2 MB
 for name in ("lightweight_real_world_x4", "lightweight_real_world_x4_gan"):
-    VARIANTS[name] = RELEASED["lightweight_x4"]
+    VARIANTS[name] = replace(RELEASED["lightweight_x4"], **REAL_WORLD)
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ import scipy.stats
 import torch
 from skimage import data
 
-from swinir_lite import rgb_to_y, to_tensor
+from swinir_lite import imresize, rgb_to_y, to_image, to_tensor
 from swinir_lite.real_world_super_resolution import (
     CHANCES,
     Draw,
     anisotropic_blur,
     bayer_masks,
     camera_noise,
+    clean_resize,
     degradation_steps,
     degrade_photograph,
     filter_each,
@@ -26,8 +27,10 @@ from swinir_lite.real_world_super_resolution import (
     gaussian_kernels,
     gradient_distance,
     isotropic_blur,
+    jpeg_noise,
     lpips_distance,
     lpips_network,
+    milder,
     mixed_gaussian_noise,
     poisson_noise,
     random_resize,
@@ -117,6 +120,42 @@ def test_orders_are_shuffled_and_the_final_resize_is_the_last_of_two():
     counts = Counter(step for chain in chains for step in chain)
     for step, chance in CHANCES.items():
         assert counts[step] / len(chains) == pytest.approx(chance, abs=0.05)
+
+
+def test_mild_chains_shrink_cleanly_and_leave_most_steps_out():
+    lengths = []
+    for i in range(500):
+        pick = random.Random(i)
+        steps = [*shuffled_steps(pick), jpeg_noise]
+        kept = milder(steps, pick)
+        lengths.append((len(kept) - 1) / (len(steps) - 1))
+        assert kept.count(clean_resize) == 1
+        assert final_resize not in kept
+    assert np.mean(lengths) == pytest.approx(0.3, abs=0.02)
+    small = clean_resize(BATCH, Draw(None, None, 4, (16, 16)))
+    expected = to_tensor(imresize(to_image(BATCH[:1]), 1 / 4))
+    torch.testing.assert_close(small[:1], expected, rtol=0, atol=0.02)
+
+
+def test_a_share_of_the_groups_is_mild_and_without_it_nothing_changes():
+    assert torch.equal(
+        real_world(BATCH, seeded(), mild=0.0), real_world(BATCH, seeded())
+    )
+    names = [
+        [name for name, _ in degradation_steps(BATCH, seeded(i), mild=0.5)]
+        for i in range(60)
+    ]
+    mild = ["clean resize" in steps for steps in names]
+    assert 15 < sum(mild) < 45
+    assert all(("final resize" in steps) != is_mild
+               for steps, is_mild in zip(names, mild))  # fmt: skip
+
+
+def test_groups_of_a_mild_batch_have_chains_of_their_own():
+    same = BATCH[:1].expand(12, -1, -1, -1)
+    for seed in range(5):
+        degraded = real_world(same, seeded(seed), group=1, mild=1.0)
+        assert len({image.numpy().tobytes() for image in degraded}) > 6
 
 
 def test_kernels_have_the_covariance_they_are_asked_for():

@@ -51,7 +51,7 @@ def test_our_own_variants_are_of_the_lightweight_size():
     for name in own:
         released, _, level = name.rpartition("_")
         if not level.isdigit():
-            released = "lightweight_x4"
+            released = "real_world_x4"
         assert VARIANTS[name] == dataclasses.replace(VARIANTS[released], **size)
 
 

@@ -14,7 +14,7 @@ from ..convolutional_baseline import ResidualCNN
 from ..measuring.evaluation import evaluate_on
 from ..measuring.test_sets import sample_photographs
 from ..runs import read_run_config, read_run_state
-from ..shipped_weights import add_to_manifest
+from ..shipped_weights import LICENCE, add_to_manifest
 from ..tasks import Metric
 from .config import TrainConfig, load_config
 from .log import read_log
@@ -84,6 +84,7 @@ def ship(
             entries[key] = {
                 "variant": config.variant, "config": own, "degradation": degradation,
                 "losses": config.losses, "results": results, "training": training,
+                "licence": LICENCE,
             }  # fmt: skip
         content = path.read_bytes()
     add_to_manifest(path.name, content, entries)

@@ -17,15 +17,6 @@ import heads
 import listing
 
 LIMITS = {"cells": 95, "lines of code on show": 320, "words": 2900}
-# chapters that are still too long or have figures without captions, with what they
-# have today: a line may only shrink, and goes when its chapter is within the limits
-UNFINISHED = {
-    "13_real_world_super_resolution": {
-        "cells": 109,
-        "lines of code on show": 367,
-        "figures without their caption": 9,
-    },
-}
 TAGS = {
     "hide-cell",
     "hide-input",
@@ -75,10 +66,8 @@ def sizes(path, cells):
 
 
 def size_problems(path, cells):
-    known = UNFINISHED.get(path.stem, {})
     for name, count in sizes(path, cells).items():
-        limit = max(LIMITS.get(name, 0), known.get(name, 0))
-        if count > limit:
+        if count > (limit := LIMITS.get(name, 0)):
             yield f"has {count} {name}, at most {limit}"
 
 
@@ -222,15 +211,6 @@ def test_typed_numbers_are_told_from_generated_ones():
     assert not typed_numbers(f"`sleep 3 s`\n{table}")
 
 
-@pytest.mark.parametrize("name", UNFINISHED)
-def test_finished_chapters_leave_the_list(name):
-    path = ROOT / f"chapters/{name}.ipynb"
-    assert path.is_file(), f"{name} is no chapter any more: take it off UNFINISHED"
-    found = sizes(path, read_cells(path))
-    over = {k: n for k, n in found.items() if n > LIMITS.get(k, 0)}
-    assert set(UNFINISHED[name]) <= set(over), f"{name} needs only {over} in UNFINISHED"
-
-
 def test_colab_gets_the_notebook_and_the_package_of_one_release():
     assert heads.REPOSITORY["branch"] == f"v{swinir_lite.__version__}"
     assert f"--branch v{swinir_lite.__version__} " in heads.setup()
@@ -359,8 +339,7 @@ DEFECTS = [
 
 
 @pytest.mark.parametrize(("change", "message"), DEFECTS, ids=[m for _, m in DEFECTS])
-def test_defects_are_noticed(tmp_path, monkeypatch, change, message):
-    monkeypatch.setattr(sys.modules[__name__], "UNFINISHED", {})
+def test_defects_are_noticed(tmp_path, change, message):
     cells = sound_chapter()
     if change:
         change(cells)

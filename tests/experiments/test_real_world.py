@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from skimage import data
 
-from experiments.real_world import central_crop, main
-from swinir_lite import imresize, psnr, to_image
+from experiments import real_world as experiment
+from experiments.real_world import GAN_TRAINED, PSNR_TRAINED, central_crop, main
+from swinir_lite import imresize, load_model, psnr, to_image
 from swinir_lite.image_files import read_image
 from swinir_lite.real_world_super_resolution import degrade_photograph
 from swinir_lite.shipped_weights import shipped_models
@@ -52,3 +54,11 @@ def test_the_crops_can_be_kept(div2k):
     main(["--div2k", str(div2k), "--side", "64", "--crops", str(div2k / "crops")])
     kept = read_image(div2k / "crops/0802.png")
     assert np.array_equal(kept, data.coffee()[33:97, 28:92])
+
+
+def test_mixtures_lie_between_the_weights_that_ship():
+    first, shipped = load_model(PSNR_TRAINED), load_model(GAN_TRAINED).state_dict()
+    found = experiment.mixture(0.25).state_dict()
+    for name, value in first.state_dict().items():
+        expected = 0.75 * value + 0.25 * shipped[name]
+        torch.testing.assert_close(found[name], expected)

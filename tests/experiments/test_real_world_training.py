@@ -18,6 +18,7 @@ from experiments.real_world_training import (
 )
 from swinir_lite import load_model
 from swinir_lite.runs import read_run_state
+from swinir_lite.training.config import load_config
 
 from .test_losses_that_see import state  # noqa: F401
 
@@ -57,7 +58,7 @@ def test_the_configuration_is_the_presets_but_for_losses_and_overrides():
     config = gan_config(["patch=48", "losses.l1=0.5"])
     assert config.losses == LOSSES | {"l1": 0.5}
     assert config.patch == 48
-    assert config.degradation == {"name": "real_world", "scale": 4}
+    assert config.degradation == load_config("real_world_gan").degradation
 
 
 def test_runs_are_trained_and_mixed(features, tmp_path):
