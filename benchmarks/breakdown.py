@@ -98,9 +98,9 @@ def steps(
         fused = fast(model, dtype=LOW)
 
         def without_graph(x):
-            if fused.inference is None:
+            if LOW not in fused.inference:
                 fused(x)  # packs the weights
-            return fused.inference.forward(x)
+            return fused.inference[LOW].forward(x)
 
         runs |= {
             "fused attention": by("triton"),

@@ -1,5 +1,6 @@
 """This project beside the official network: same weights, same images, in turn."""
 
+import copy
 import json
 import math
 import re
@@ -30,7 +31,7 @@ from .measure import (
     time_in_turn,
     without_gradients,
 )
-from .official import build_pair
+from .official import build_pair, keep_masks
 
 
 def pair(args: Namespace, variant: str) -> tuple[nn.Module | None, SwinIR]:
@@ -40,20 +41,25 @@ def pair(args: Namespace, variant: str) -> tuple[nn.Module | None, SwinIR]:
 def inference(
     args: Namespace, variant: str, height: int, width: int, reduced: bool = True
 ) -> dict:
-    """One image through the official network and through ours."""
+    """One image through the official network and through ours, in each type.
+
+    The official one also with its masks kept from call to call, its quickest form.
+    """
     print(f"{variant}, {height}x{width}, inference", flush=True)
     official, model = pair(args, variant)
     image = torch.rand(1, model.config.in_channels, height, width, device=args.device)
+    halves = {"bfloat16": LOW, "float16": torch.float16} if reduced else {}
     runs = {}
     if official is not None:
+        kept = keep_masks(copy.deepcopy(official))
         runs["official float32"] = without_gradients(official, image)
+        runs["official float32, masks kept"] = without_gradients(kept, image)
+        for name, dtype in halves.items():
+            run = without_gradients(kept, image, autocast=dtype)
+            runs[f"official {name}, masks kept"] = run
     runs["ours float32"] = without_gradients(fast(model), image)
-    if reduced:
-        if official is not None and variant == "lightweight_x2":
-            runs["official bfloat16"] = without_gradients(
-                official, image, autocast=True
-            )
-        runs["ours bfloat16"] = without_gradients(fast(model, dtype=LOW), image)
+    for name, dtype in halves.items():
+        runs[f"ours {name}"] = without_gradients(fast(model, dtype=dtype), image)
     return compare(runs, args.device, args.repeats, next(iter(runs)))
 
 

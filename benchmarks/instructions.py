@@ -22,13 +22,14 @@ from triton.compiler import ASTSource, CompiledKernel
 from swinir_lite import VARIANTS, SwinIR
 from swinir_lite.speed.kernels.chunks import CHUNK, chunks
 from swinir_lite.speed.kernels.inference_layer import (
-    ATTEND_REGISTERS,
-    ATTEND_STAGES,
+    ATTEND,
     TAIL,
     attend_kernel,
+    registers,
     tail_kernel,
 )
 from swinir_lite.speed.kernels.inference_packing import pack_for_inference
+from swinir_lite.speed.kernels.norm import epsilon
 
 from .measure import commit
 from .speed import save
@@ -75,7 +76,7 @@ def constants(variant: str) -> dict[str, dict[str, int | str]]:
     tail = {
         "C": config.dim, "MIXED": heads * packed.stored, "SPARE": packed.spare,
         "HIDDEN": packed.hidden, "HIDDEN_PAD": packed.fc2.shape[1],
-        "TILE": TAIL[shared["CHUNKS"]].tile,
+        "TILE": TAIL[shared["CHUNKS"]].tile, "EPS": epsilon(1.0),
     }  # fmt: skip
     return {"attend": attend | shared, "tail": tail | shared}
 
@@ -153,10 +154,10 @@ def by_kind(code: list[Instruction]) -> dict[str, int]:
 
 def describe(compiled: CompiledKernel, code: list[Instruction]) -> dict:
     """Of a kernel: what it holds, and instructions that each of its warps runs."""
-    registers, _ = disassemble(compiled.asm["cubin"])
+    used, _ = disassemble(compiled.asm["cubin"])
     return {
         "warps": compiled.metadata.num_warps,
-        "registers a thread": registers,
+        "registers a thread": used,
         "shared bytes": compiled.metadata.shared,
         "instructions": by_kind(code),
         "exponentials": sum(i.name.startswith("MUFU.EX2") for i in code),
@@ -168,8 +169,8 @@ def kernels_of(variant: str) -> dict[str, dict]:
     fixed = constants(variant)
     count = fixed["attend"]["CHUNKS"]
     attend = build(
-        attend_kernel, fixed["attend"], num_warps=4, num_stages=ATTEND_STAGES[count],
-        maxnreg=ATTEND_REGISTERS,
+        attend_kernel, fixed["attend"], num_warps=ATTEND[count].warps,
+        num_stages=ATTEND[count].stages, maxnreg=registers(ATTEND[count]),
     )  # fmt: skip
     window = straight_way(loop_of(disassemble(attend.asm["cubin"])[1]))
     launch = TAIL[count]

@@ -25,12 +25,13 @@ import swinir_lite
 LOW = torch.bfloat16
 SHORT_MS = 100.0
 # Largest relative difference that rounding explains, by type of matrix products
-LIMITS = {"float32": 1e-5, "bfloat16": 2e-2}
+LIMITS = {"float32": 1e-5, "bfloat16": 2e-2, "float16": 4e-3}
 
 
 def limit(name: str) -> float:
     """How far a run may be from its reference; bfloat16 unless its name tells."""
-    return LIMITS["float32" if "float32" in name else "bfloat16"]
+    found = (most for kind, most in LIMITS.items() if kind in name)
+    return next(found, LIMITS["bfloat16"])
 
 
 def complaint(what: str, value: float, most: float) -> str | None:
@@ -169,10 +170,14 @@ def difference(output: Tensor, reference: Tensor) -> dict[str, float]:
 
 
 def without_gradients(
-    function: Callable, *inputs: Tensor, autocast: bool = False
+    function: Callable, *inputs: Tensor, autocast: torch.dtype | bool = False
 ) -> Callable[[], Any]:
+    """A call of a function, under autocast to a type, or to bfloat16 if True."""
+    dtype = LOW if isinstance(autocast, bool) else autocast
+
     def run():
-        with torch.no_grad(), torch.autocast(inputs[0].device.type, LOW, autocast):
+        device = inputs[0].device.type
+        with torch.no_grad(), torch.autocast(device, dtype, bool(autocast)):
             return function(*inputs)
 
     return run

@@ -1,5 +1,6 @@
 """The official network, read from a file that the user names."""
 
+import functools
 import hashlib
 import importlib.util
 import sys
@@ -71,6 +72,22 @@ def build_official(network: type[nn.Module], config: SwinIRConfig) -> nn.Module:
         resi_connection=config.resi_connection,
         drop_path_rate=0.0,
     ).eval()
+
+
+def keep_masks(network: nn.Module) -> nn.Module:
+    """The official network without what it computes again at every call.
+
+    Each layer builds its attention mask on the CPU for any size but that of training.
+    """
+
+    def kept(calculate, device):
+        return functools.cache(lambda size: calculate(size).to(device))
+
+    device = next(network.parameters()).device
+    for module in network.modules():
+        if hasattr(module, "calculate_mask"):
+            module.calculate_mask = kept(module.calculate_mask, device)
+    return network
 
 
 def same_weights(official: nn.Module, config: SwinIRConfig) -> SwinIR:

@@ -27,7 +27,9 @@ from .pipeline import Outcome, restore_pictures
 from .planning import Job, Plan, make_plan
 
 SUCCESS, SOME_FAILED, NOTHING_DONE = 0, 1, 2
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {
+    "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16,
+}  # fmt: skip
 
 
 def say(line: str) -> None:
@@ -236,8 +238,8 @@ def by_precision(
 ) -> list[tuple[torch.dtype | None, list[Job]]]:
     """Jobs by the type to compute in; None is the fastest.
 
-    On GPUs that is bfloat16, which has no more than 8 bits: pictures of 16 bits are
-    computed in float32.
+    On GPUs that is half precision, bfloat16 with no more than 8 bits: pictures of 16
+    bits are computed in float32.
     """
     if asked or device.type == "cpu":
         return [(PRECISIONS.get(asked), jobs)]
@@ -329,5 +331,6 @@ def add_computing_arguments(restore: Any) -> None:
     restore.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU)")
     restore.add_argument(
         "--precision", choices=PRECISIONS,
-        help="of the network (default: bfloat16 on GPUs that have it, else float32)",
+        help="of the network (default: bfloat16 on GPUs that have it, float16 on older "
+        "ones with tensor cores, else float32)",
     )  # fmt: skip

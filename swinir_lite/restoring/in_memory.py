@@ -103,8 +103,8 @@ def restore_image(
             or a model.
         img_range: as for `load_model`, for a file that does not say it.
         device: by default a GPU if there is one.
-        dtype: type of matrix products; by default bfloat16 on GPUs that have it for
-            pictures of 8 bits, else float32.
+        dtype: type of matrix products; by default half precision on GPUs with tensor
+            cores for pictures of 8 bits, else float32.
         tile: longest side of a tile in pixels, 0 for the whole picture at once; by
             default what memory allows.
         overlap: pixels that neighbouring tiles share at least.
@@ -138,7 +138,7 @@ def restore_image(
         )
     checked = checked_array(array)
     if dtype is None and checked.dtype != np.uint8:
-        dtype = torch.float32  # bfloat16 has no more than 8 bits
+        dtype = torch.float32  # half precision has no more than 8 to 11 bits
     network = load_network(model, img_range, device, dtype)
     restored = restore_array(checked, network, **how)
     if array.ndim == 2:

@@ -27,19 +27,24 @@ def pad_operands(
     return x, weight.contiguous(memory_format=torch.channels_last), bias
 
 
-def convolve(module: nn.Module, x: Tensor, keep_spare: bool = False) -> Tensor:
+def convolve(
+    module: nn.Module, x: Tensor, keep_spare: bool = False, scale: float = 1.0
+) -> Tensor:
     """A part of the reading path, made for `(B, C, H, W)`, on `(B, H, W, C)`.
 
     On CUDA `x` may have spare channels of ones, and with `keep_spare` the result
-    of a convolution has spare channels of zeros.
+    of a convolution has spare channels of zeros. `scale` is what the others are
+    multiplied by, and so the result.
     """
     if isinstance(module, nn.Sequential):
         for part in module[:-1]:
-            x = convolve(part, x)
-        return convolve(module[-1], x, keep_spare)
+            x = convolve(part, x, scale=scale)
+        return convolve(module[-1], x, keep_spare, scale)
     if not isinstance(module, nn.Conv2d):
         return module(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     weight, bias = module.weight, module.bias
+    if scale != 1.0:
+        bias = scale * bias
     outputs, inputs = weight.shape[:2]
     if x.is_cuda or keep_spare or x.shape[-1] > inputs:
         x, weight, bias = pad_operands(x, weight, bias)

@@ -26,6 +26,7 @@ from .kernels.inference_layer import (
 )
 from .kernels.inference_packing import pack_for_inference
 from .kernels.norm import norm_forward
+from .limits import FLOAT16_SCALE
 
 MAX_GRAPHS = 4  # each keeps the memory of one forward pass
 
@@ -49,31 +50,36 @@ def _pad8(size: int) -> int:
     return -size % 8
 
 
-def pad_convolution(conv: nn.Conv2d, dtype: torch.dtype) -> nn.Conv2d:
+def pad_convolution(
+    conv: nn.Conv2d, dtype: torch.dtype, scale: float = 1.0
+) -> nn.Conv2d:
     """A convolution with channels padded to multiples of 8, channels last.
 
-    Without the padding cuDNN takes a path half as fast.
+    Without the padding cuDNN takes a path half as fast. `scale` is what its inputs are
+    multiplied by, and so its outputs.
     """
     outputs, inputs = conv.weight.shape[:2]
     weight = F.pad(conv.weight, (0, 0, 0, 0, 0, _pad8(inputs), 0, _pad8(outputs)))
-    bias = F.pad(conv.bias, (0, _pad8(outputs)))
+    bias = F.pad(scale * conv.bias, (0, _pad8(outputs)))
     padded = nn.Conv2d(*weight.shape[1::-1], conv.kernel_size, padding=conv.padding)
     padded.weight = nn.Parameter(weight.detach().to(dtype), requires_grad=False)
     padded.bias = nn.Parameter(bias.detach().to(dtype), requires_grad=False)
     return padded.to(memory_format=torch.channels_last)
 
 
-def pad_convolutions(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+def pad_convolutions(
+    module: nn.Module, dtype: torch.dtype, scale: float = 1.0
+) -> nn.Module:
     """The same for every convolution of a sequence, and pixel shuffles to match."""
     if isinstance(module, nn.Conv2d):
-        return pad_convolution(module, dtype)
+        return pad_convolution(module, dtype, scale)
     parts = list(module)
     padded = []
     for i, part in enumerate(parts):
         if isinstance(part, nn.PixelShuffle):
             part = ChannelsLastShuffle(part.upscale_factor, take_bias(padded[-1]))
         elif isinstance(part, nn.Conv2d):
-            part = pad_convolution(part, dtype)
+            part = pad_convolution(part, dtype, scale)
             if isinstance((parts + [None])[i + 1], nn.PixelShuffle):
                 order_for_shuffle(part, parts[i + 1].upscale_factor)
         padded.append(part)
@@ -123,18 +129,24 @@ class CudaInference:
     def __init__(self, model: SwinIR, dtype: torch.dtype):
         self.model = model
         self.dtype = dtype
+        self.scale = FLOAT16_SCALE if dtype == torch.float16 else 1.0
         self.version = None
         self.graphs = OrderedDict()
         self.seen = set()
         self.lock = threading.Lock()
 
     def pack(self) -> None:
-        model, dtype = self.model, self.dtype
+        model, dtype, scale = self.model, self.dtype, self.scale
         self.layers = [
-            [(pack_for_inference(layer, dtype), layer.shift) for layer in block.layers]
+            [
+                (pack_for_inference(layer, dtype, scale), layer.shift)
+                for layer in block.layers
+            ]
             for block in model.blocks
         ]
-        self.convolutions = [pad_convolutions(b.conv, dtype) for b in model.blocks]
+        self.convolutions = [
+            pad_convolutions(block.conv, dtype, scale) for block in model.blocks
+        ]
         self.conv_first = pad_convolution(model.conv_first, dtype)
         self.conv_after_body = pad_convolutions(model.conv_after_body, dtype)
         self.biases = [take_bias(conv) for conv in self.convolutions]
@@ -145,35 +157,41 @@ class CudaInference:
         self.after_last = model.head[last + 1 :]
         # Copies, so that a graph reads nothing that the model may give up
         self.mean = model.mean.clone()
-        self.norm_in, self.norm_out = (
-            (norm.weight.clone(), norm.bias.clone())
-            for norm in (model.norm_in, model.norm_out)
-        )
+        self.norm_in = [scale * p for p in model.norm_in.parameters()]
+        self.norm_out = [p.clone() for p in model.norm_out.parameters()]
 
     def deep_features(self, shallow: Tensor) -> Tensor:
         """All blocks, the convolution after them, and the long residual."""
         config, channels = self.model.config, self.model.config.dim
         x = norm_forward(shallow, *self.norm_in, self.dtype)
-        inverse = inverse_deviation(x, channels)
+        inverse = inverse_deviation(x, channels, self.scale)
         for layers, conv, bias in zip(self.layers, self.convolutions, self.biases):
             residual = x
             for packed, shift in layers:
                 x, inverse = inference_layer(
                     x, inverse, packed, channels, config.window_size, shift
                 )
-            x, inverse = add_features(residual, _apply(conv, x), bias, channels)
-        x = _apply(self.conv_after_body, norm_forward(x, *self.norm_out, self.dtype))
+            x = _apply(conv, x)
+            x, inverse = add_features(residual, x, bias, channels, self.scale)
+        x = norm_forward(x, *self.norm_out, self.dtype, self.scale)
+        x = _apply(self.conv_after_body, x)
         return add_features(shallow, x, self.bias_after_body, channels)[0]
+
+    def enlarged(self, x: Tensor) -> Tensor:
+        """Features of the head. Each lets go of those before: they are the largest."""
+        image = F.pad(x, (0, 0, 0, 0, 0, _pad8(x.shape[1]))).to(
+            self.dtype, memory_format=torch.channels_last
+        )
+        x = self.conv_first(image).permute(0, 2, 3, 1)
+        x = self.deep_features(x)
+        for part in self.head:
+            x = _apply(part, x)
+        return x
 
     def forward(self, x: Tensor) -> Tensor:
         config = self.model.config
         x = (pad_to_multiple(x, config.window_size) - self.mean) * config.img_range
-        image = F.pad(x, (0, 0, 0, 0, 0, _pad8(x.shape[1]))).to(
-            self.dtype, memory_format=torch.channels_last
-        )
-        shallow = self.conv_first(image).permute(0, 2, 3, 1)
-        features = _apply(self.head, self.deep_features(shallow))
-        pixels = last_convolution(features, self.conv_last)
+        pixels = last_convolution(self.enlarged(x), self.conv_last)
         restored = self.after_last(pixels)
         if config.upsampler == "none":
             restored = x + restored

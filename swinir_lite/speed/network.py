@@ -6,6 +6,8 @@ it to where it is quickest. Which path computes is for `routes` to say; there is
 method for each.
 """
 
+import functools
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -17,7 +19,9 @@ from . import first_use
 from .channels_last import convolve
 from .composed import compiled_layer, layer_weights, swin_layer
 from .cpu import add_deep_features
+from .head import in_strips, in_turn
 from .inspection import Inspection
+from .limits import FIRST_WITH_FLOAT16, FIRST_WITH_TENSOR_CORES, FLOAT16_SCALE
 from .routes import Route, choose_route
 
 
@@ -27,6 +31,11 @@ def check_without_waiting(x: Tensor, in_channels: int) -> None:
     fits = on_cuda and x.ndim == 4 and x.shape[1] == in_channels and x.numel()
     if not fits:
         check_input(x, in_channels)
+
+
+def feature_scale(dtype: torch.dtype) -> float:
+    """What features between layers are multiplied by."""
+    return FLOAT16_SCALE if dtype == torch.float16 else 1.0
 
 
 class FastSwinIR(nn.Module):
@@ -60,13 +69,13 @@ class FastSwinIR(nn.Module):
         self.dtype = dtype
         self.path = path
         self.gradients = gradients
-        self.inference = None
+        self.inference = {}  # by type of matrix products
         self.inspection = Inspection(model)
         self.train(model.training)
 
     def __getstate__(self):
         """For copies and pickles: what belongs to this model's parts is made anew."""
-        return {**self.__dict__, "inference": None, "inspection": None}
+        return {**self.__dict__, "inference": {}, "inspection": None}
 
     def __setstate__(self, state):
         super().__setstate__(state)
@@ -131,9 +140,32 @@ class FastSwinIR(nn.Module):
             if checked and route.path != "inference_kernels":
                 self.inspection.check()
             restored = self.compute(x, route)
+            if checked and route.dtype == torch.float16 and not route.followed:
+                restored = self.finite(restored, x)
         if checked and route.path == "inference_kernels":
             self.inspection.check()  # last, while the GPU is at work
         return restored[:, :, :height, :width]
+
+    def finite(self, restored: Tensor, x: Tensor) -> Tensor:
+        """What float16 restored, or where its range did not hold, float32.
+
+        Weights that are float16 themselves are not helped by that, nor is a CUDA graph
+        that is being recorded.
+        """
+        recording = x.is_cuda and torch.cuda.is_current_stream_capturing()
+        stored = self.model.norm_in.weight.dtype
+        if recording or stored.itemsize == 2 or restored.isfinite().all():
+            return restored
+        warnings.warn(
+            "a value was beyond the range of float16: this image is computed once "
+            "more in float32",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        again = FastSwinIR(self.model, self.attention, torch.float32, gradients=False)
+        again.inference = self.inference  # packed weights and graphs are kept
+        with torch.autocast(x.device.type, enabled=False):
+            return again(x.float())
 
     def compute(self, x: Tensor, route: Route) -> Tensor:
         """Restore images by a path, whatever speaks against it."""
@@ -144,9 +176,9 @@ class FastSwinIR(nn.Module):
         """Two kernels a layer, from packed weights, as a CUDA graph; no gradients."""
         from .cuda import CudaInference
 
-        if self.inference is None or self.inference.dtype != route.dtype:
-            self.inference = CudaInference(self.model, route.dtype)
-        return self.inference(x)
+        if route.dtype not in self.inference:
+            self.inference[route.dtype] = CudaInference(self.model, route.dtype)
+        return self.inference[route.dtype](x)
 
     def training_kernels(self, x: Tensor, route: Route) -> Tensor:
         """Kernels that hold a layer's weights on chip, with gradients.
@@ -155,13 +187,14 @@ class FastSwinIR(nn.Module):
         """
         from .kernels.norm import triton_layer_norm
 
-        model, dtype = self.model, route.dtype
+        model, dtype, scale = self.model, route.dtype, feature_scale(route.dtype)
 
         def features(shallow: Tensor) -> Tensor:
             shallow = F.pad(shallow, (0, -self.config.dim % 8), value=1.0)
-            x = triton_layer_norm(shallow, *model.norm_in.parameters(), dtype)
-            x = self.blocks_of_kernels(x)
-            x = triton_layer_norm(x, *model.norm_out.parameters(), dtype)
+            norm_in = (scale * p for p in model.norm_in.parameters())
+            x = triton_layer_norm(shallow, *norm_in, dtype)
+            x = self.blocks_of_kernels(x, scale)
+            x = triton_layer_norm(x, *model.norm_out.parameters(), dtype, scale)
             return shallow + convolve(model.conv_after_body, x, keep_spare=True)
 
         def head(features: Tensor) -> Tensor:
@@ -169,21 +202,22 @@ class FastSwinIR(nn.Module):
 
         return self.around(x, route, features, head)
 
-    def blocks_of_kernels(self, x: Tensor) -> Tensor:
+    def blocks_of_kernels(self, x: Tensor, scale: float) -> Tensor:
         """All RSTBs, for `training_kernels`."""
         from .kernels.training_layer import pack_for_training, training_layer
 
         blocks = self.model.blocks
-        packed = iter(pack_for_training([layer for b in blocks for layer in b.layers]))
+        layers = [layer for block in blocks for layer in block.layers]
+        packed = iter(pack_for_training(layers, scale))
         for block in blocks:
             residual = x
             for layer in block.layers:
                 hidden = layer.mlp.fc1.out_features
                 x = training_layer(
                     x, next(packed), self.config.dim, hidden, layer.window_size,
-                    layer.shift,
+                    layer.shift, scale,
                 )  # fmt: skip
-            x = residual + convolve(block.conv, x, keep_spare=True)
+            x = residual + convolve(block.conv, x, keep_spare=True, scale=scale)
         return x
 
     def strips(self, x: Tensor, route: Route) -> Tensor:
@@ -214,11 +248,18 @@ class FastSwinIR(nn.Module):
                         x, layer.attn.relative_position_bias(), layer_weights(layer),
                         layer.window_size, layer.shift, backend,
                     )  # fmt: skip
-                x = residual + convolve(block.conv, x)
+                x = residual + self.block_convolution(block.conv, x, route)
             x = self.norm(model.norm_out, x, backend, route.dtype)
             return shallow + convolve(model.conv_after_body, x)
 
         return self.around(x, route, features)
+
+    def block_convolution(self, module: nn.Module, x: Tensor, route: Route) -> Tensor:
+        """The end of an RSTB, where features outgrow float16 before all else."""
+        scale, stored = feature_scale(route.dtype), self.model.norm_in.weight.dtype
+        if scale == 1.0 or stored == torch.float16:
+            return convolve(module, x)
+        return convolve(module, scale * x, scale=scale).float() / scale
 
     def norm(
         self, module: nn.LayerNorm, x: Tensor, backend: str, dtype: torch.dtype
@@ -243,11 +284,11 @@ class FastSwinIR(nn.Module):
         """
         model, config = self.model, self.config
         x = (self.pad(x, config.window_size) - model.mean) * config.img_range
-        found = features(convolve(model.conv_first, x.permute(0, 2, 3, 1)))
-        if head is None:
-            restored = model.head(found.permute(0, 3, 1, 2))
-        else:
-            restored = head(found)
+        if head is None and route.followed:
+            head = functools.partial(in_turn, model.head)
+        elif head is None:
+            head = functools.partial(in_strips, model.head, scale=config.scale)
+        restored = head(features(convolve(model.conv_first, x.permute(0, 2, 3, 1))))
         if config.upsampler == "none":
             restored = x + restored
         return restored / config.img_range + model.mean
@@ -261,11 +302,14 @@ def fast(
 ) -> FastSwinIR:
     """Wrap a model of chapter 8 in its fast path (chapter 17).
 
-    Which path that is depends on device, type and width. On CUDA in half precision,
-    networks of up to 191 channels restore images by whole layers as kernels, and
-    those of up to 63 channels train by them. Wider ones, and float32, run PyTorch's
-    operations around the fused attention. Windows larger than 8x8 and heads of more
-    than 32 channels have SDPA in its place. Without gradients, a CPU works in strips.
+    Which path that is depends on device, type and width. On GPUs from compute
+    capability 8.0 on, networks of up to 255 channels restore images by whole layers as
+    kernels, in float32 of up to 63, and those of up to 63 train by them in half
+    precision. Everything else on a GPU runs PyTorch's operations around the fused
+    attention, which is SDPA for windows larger than 8x8 and heads of more than 32
+    channels. Without gradients, a CPU works in strips. In float16 the largest features
+    are kept within its range; an image where a value still leaves it is computed once
+    more in float32, with a warning.
     The `route` of the result says what was chosen and why.
 
     Args:
@@ -294,8 +338,7 @@ def fastest(
         model: moved there and set to evaluation itself. What is no SwinIR, such as a
             ResidualCNN, is returned as it is otherwise.
         device: by default CUDA if there is one.
-        dtype: type of matrix products; by default `torch.bfloat16` on a GPU that has
-            it in hardware, and `torch.float32` anywhere else.
+        dtype: type of matrix products; by default that of `quickest_type`.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -303,10 +346,18 @@ def fastest(
     if not isinstance(model, SwinIR):
         return model
     if dtype is None:
-        dtype = torch.bfloat16 if has_bfloat16(torch.device(device)) else torch.float32
+        dtype = quickest_type(torch.device(device))
     return FastSwinIR(model, dtype=dtype, gradients=False)
 
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether a GPU multiplies it in hardware: from compute capability 8.0 on."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+def quickest_type(device: torch.device) -> torch.dtype:
+    """Of matrix products that tensor cores compute: bfloat16 if a GPU has it.
+
+    That is from compute capability 8.0 on, and float16 from 7.0 on. float32 elsewhere.
+    """
+    if device.type != "cuda":
+        return torch.float32
+    capability = torch.cuda.get_device_capability(device)
+    if capability >= FIRST_WITH_TENSOR_CORES:
+        return torch.bfloat16
+    return torch.float16 if capability >= FIRST_WITH_FLOAT16 else torch.float32

@@ -17,6 +17,7 @@ from .limits import (
     FIRST_WITH_TENSOR_CORES,
     MAX_HEAD_DIM,
     MAX_INFERENCE_CHANNELS,
+    MAX_INFERENCE_CHANNELS_FLOAT32,
     MAX_TRAINING_CHANNELS,
     MAX_TRAINING_HIDDEN,
     MAX_WINDOW,
@@ -166,7 +167,7 @@ def _choose_attention(
     if name is None and device.type != "cuda":
         reason = f"Triton is for CUDA; on {device.type} the explicit form is quickest"
         return AttentionBackend("reference", reason)
-    obstacle = _triton_obstacle(config, device)
+    obstacle = _triton_obstacle(config, device, dtype)
     for followed in (False, True):  # what is wrong in one way is used in neither
         finding = found(key_of("composed", config, device, dtype, followed))
         if finding and finding.failed:
@@ -182,13 +183,17 @@ def _choose_attention(
     return AttentionBackend(name, origin)
 
 
-def _triton_obstacle(config: SwinIRConfig, device: torch.device) -> str | None:
+def _triton_obstacle(
+    config: SwinIRConfig, device: torch.device, dtype: torch.dtype
+) -> str | None:
     """Why the Triton kernels cannot run there, or None if they can."""
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"  # slow, for tests
     if device.type != "cuda" and not interpreted:
         return f"it needs a CUDA device, this is {device.type}"
     if not TRITON_INSTALLED:
         return "the package triton is not installed"
+    if dtype.itemsize > 4:
+        return f"it computes in float32, not in {str(dtype).split('.')[-1]}"
     side, head_dim = config.window_size, config.dim // min(config.num_heads)
     if side <= MAX_WINDOW and head_dim <= MAX_HEAD_DIM:
         return None
@@ -198,9 +203,7 @@ def _triton_obstacle(config: SwinIRConfig, device: torch.device) -> str | None:
     )
 
 
-def _kernels_obstacle(
-    device: torch.device, dtype: torch.dtype, backend: AttentionBackend
-) -> str | None:
+def _kernels_obstacle(device: torch.device, backend: AttentionBackend) -> str | None:
     """What keeps both kinds of fused layers from serving, or None."""
     if backend.name != "triton":
         return f"which need Triton's attention, this is {backend.name}"
@@ -212,11 +215,6 @@ def _kernels_obstacle(
                 "whose products Triton computes without the tensor cores of a GPU of "
                 f"compute capability {gpu.major}.{gpu.minor}, which PyTorch's use"
             )
-    if dtype.itemsize > 2:
-        return (
-            "which are for half precision: PyTorch's own products are as quick in "
-            + (str(dtype).split(".")[-1])
-        )
     return None
 
 
@@ -227,15 +225,19 @@ def _inference_obstacle(
     followed: bool,
     backend: AttentionBackend,
 ) -> str | None:
-    if obstacle := _kernels_obstacle(device, dtype, backend):
+    if obstacle := _kernels_obstacle(device, backend):
         return obstacle
     if device.type != "cuda":
         return f"which need a CUDA device, this is {device.type}"
     if followed:
         return "which neither gradients nor compilers can follow"
-    if config.dim > MAX_INFERENCE_CHANNELS:
-        return f"which hold {MAX_INFERENCE_CHANNELS} channels, here are {config.dim}"
-    return None
+    if dtype.itemsize > 2 and config.dim > MAX_INFERENCE_CHANNELS_FLOAT32:
+        most = f"{MAX_INFERENCE_CHANNELS_FLOAT32} channels in float32"
+    elif config.dim > MAX_INFERENCE_CHANNELS:
+        most = f"{MAX_INFERENCE_CHANNELS} channels"
+    else:
+        return None
+    return f"which hold {most}, here are {config.dim}"
 
 
 def _training_obstacle(
@@ -244,8 +246,13 @@ def _training_obstacle(
     dtype: torch.dtype,
     backend: AttentionBackend,
 ) -> str | None:
-    if obstacle := _kernels_obstacle(device, dtype, backend):
+    if obstacle := _kernels_obstacle(device, backend):
         return obstacle
+    if dtype.itemsize > 2:
+        return (
+            "which are for half precision: PyTorch's own products are as quick in "
+            + (str(dtype).split(".")[-1])
+        )
     hidden = round(config.dim * config.mlp_ratio)
     if config.dim > MAX_TRAINING_CHANNELS or hidden > MAX_TRAINING_HIDDEN:
         return (

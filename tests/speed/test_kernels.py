@@ -31,7 +31,7 @@ from swinir_lite.speed.kernels.training_layer import (
     tail_backward_launch,
     training_layer,
 )
-from swinir_lite.speed.network import fast
+from swinir_lite.speed.network import FastSwinIR, fast
 
 TOLERANCE = 1e-5  # relative, in float32
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -268,6 +268,37 @@ def test_packed_inference_in_half_precision_is_off_by_its_rounding(dim):
         with torch.no_grad():
             restored = CudaInference(model, torch.float16)(image)
             assert distance(restored, model(image)) < 2e-3
+
+
+@pytest.mark.parametrize("path", ["inference_kernels", "training_kernels"])
+def test_features_beyond_float16_are_kept_within_its_range(path):
+    config = SwinIRConfig(dim=12, depths=(2, 1), num_heads=(2, 2), window_size=4)
+    model, image = noisy(SwinIR(config)).eval(), torch.rand(1, 3, 8, 4)
+    with torch.no_grad():
+        for parameter in model.blocks[1].conv.parameters():
+            parameter *= 1e5
+        expected = model(image)
+        if path == "inference_kernels":
+            restored = CudaInference(model, torch.float16)(image)
+        else:
+            restored = FastSwinIR(model, "triton", torch.float16, path)(image)
+    assert distance(restored, expected) < 2e-3
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**-6])
+def test_what_features_are_multiplied_by_leaves_no_trace_in_their_norm(scale):
+    """Also of features so small that what is added to their variance counts."""
+    x, weight, bias = 3e-3 * torch.randn(5, 60), torch.randn(60), torch.randn(60)
+    inputs, grad = (x, weight, bias), torch.randn(5, 60)
+    ours = outputs_and_gradients(
+        lambda x, *rest: triton_layer_norm(scale * x, *rest, torch.float32, scale),
+        inputs, grad,
+    )  # fmt: skip
+    reference = outputs_and_gradients(
+        lambda x, *rest: F.layer_norm(x, (60,), *rest), inputs, grad
+    )
+    for a, b in zip(ours, reference):
+        assert distance(a, b) < TOLERANCE
 
 
 @pytest.mark.parametrize("mean", [0.0, 3.0])

@@ -23,7 +23,7 @@ from swinir_lite.measuring.test_sets import TestPair
 from swinir_lite.shifted_windows import attention_mask
 from swinir_lite.speed.composed import swin_layer
 from swinir_lite.speed.cpu import Strips, add_deep_features, layer_in_strips_
-from swinir_lite.speed.network import check_without_waiting, fast, fastest
+from swinir_lite.speed.network import FastSwinIR, check_without_waiting, fast, fastest
 from swinir_lite.speed.routes import choose_route
 from swinir_lite.speed.window_masks import mask_patterns, window_masks
 
@@ -192,11 +192,11 @@ def test_products_have_the_type_asked_for_whatever_that_of_the_image(gradients):
 
 def test_a_copy_is_made_without_what_a_gpu_recorded():
     network = fast(tiny())
-    network.inference = threading.Lock()  # cannot be copied, as a graph cannot
+    network.inference[torch.float32] = threading.Lock()  # no copy, as of a graph
     image = torch.rand(1, 3, 4, 4)
     twin = copy.deepcopy(network)
-    assert twin.inference is None
-    assert network.inference is not None
+    assert not twin.inference
+    assert network.inference
     assert torch.equal(twin(image), network(image))
 
 
@@ -323,9 +323,12 @@ def test_the_quickest_way_to_restore_has_the_type_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("capability", "dtype"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)]
+    ("capability", "dtype"),
+    [((6, 1), torch.float32), ((7, 5), torch.float16), ((8, 0), torch.bfloat16)],
 )
-def test_bfloat16_is_for_gpus_that_have_it(capability, dtype, monkeypatch):
+def test_a_network_restores_in_the_type_of_a_gpu_s_tensor_cores(
+    capability, dtype, monkeypatch
+):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(SwinIR, "to", lambda model, device: model)
     assert fastest(tiny(), "cuda").dtype == dtype
@@ -347,3 +350,46 @@ def test_threads_that_wait_spin_briefly_unless_told_otherwise(given, used):
         command, env=environment, capture_output=True, text=True, check=True
     )
     assert shown.stdout.strip() == used
+
+
+def beyond_float16(model):
+    """Features at the end of the last block that leave the range of float16."""
+    with torch.no_grad():
+        for parameter in list(model.blocks[-1].conv.parameters())[-2:]:
+            parameter *= 1e5
+    return model
+
+
+@pytest.mark.parametrize("changes", [{}, {"resi_connection": "3conv"}])
+@pytest.mark.parametrize("gradients", [False, True])
+def test_features_beyond_float16_are_kept_within_its_range(changes, gradients):
+    """As those of trained networks, whose last norm takes them back."""
+    model = beyond_float16(tiny(**changes))
+    features = []
+    model.norm_out.register_forward_hook(lambda _, x, y: features.append(x[0]))
+    image = torch.rand(1, 3, 8, 9)
+    with torch.set_grad_enabled(gradients), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        expected = model(image)
+        network = FastSwinIR(without_hooks(model), dtype=torch.float16, path="composed")
+        restored = network(image)
+    assert features[0].abs().max() > torch.finfo(torch.float16).max
+    assert distance(restored, expected) < 2e-3
+
+
+def without_hooks(model):
+    model.norm_out._forward_hooks.clear()
+    return model
+
+
+def test_what_float16_cannot_hold_is_computed_once_more_in_float32():
+    model, image = tiny(), torch.rand(1, 3, 8, 9)
+    with torch.no_grad():
+        model.blocks[0].layers[0].mlp.fc2.weight *= 1e8
+        network = fast(model, dtype=torch.float16)
+        with pytest.warns(RuntimeWarning, match="once more in float32"):
+            restored = network(image)
+        assert (restored - model(image)).abs().max() < 1e-4
+    with warnings.catch_warnings():  # gradients are for the scale of a loss to mend
+        warnings.simplefilter("error")
+        assert not network(image).isfinite().all()

@@ -56,10 +56,10 @@ def test_a_gpu_whose_tensor_cores_triton_leaves_idle_is_served(
     pretend(monkeypatch, 7, 5)
     route = choose_route(config(), "cuda", dtype, followed)
     assert (route.path, route.attention.name) == ("composed", "triton")
-    assert dtype == torch.float32 or "capability 7.5" in route.reason
+    assert "capability 7.5" in route.reason
     pretend(monkeypatch, 8, 0)
     kernels = "training_kernels" if followed else "inference_kernels"
-    path = "composed" if dtype == torch.float32 else kernels
+    path = "composed" if followed and dtype == torch.float32 else kernels
     assert choose_route(config(), "cuda", dtype, followed).path == path
 
 
@@ -108,9 +108,11 @@ SERVED = [
     ("cuda", LOW, False, {}, "inference_kernels"),
     ("cuda", torch.float16, False, {"dim": 180}, "inference_kernels"),
     ("cuda", LOW, False, {"num_heads": (2, 3)}, "inference_kernels"),
-    ("cuda", LOW, False, {"dim": 192, "num_heads": (6, 6)}, "composed"),
+    ("cuda", LOW, False, {"dim": 240, "num_heads": (8, 8)}, "inference_kernels"),
+    ("cuda", LOW, False, {"dim": 256, "num_heads": (8, 8)}, "composed"),
     ("cuda", LOW, False, {"window_size": 9}, "composed"),
-    ("cuda", torch.float32, False, {}, "composed"),
+    ("cuda", torch.float32, False, {}, "inference_kernels"),
+    ("cuda", torch.float32, False, {"dim": 64}, "composed"),
     ("cuda", torch.float64, False, {}, "composed"),
     ("cuda", LOW, True, {}, "training_kernels"),
     ("cuda", LOW, True, {"dim": 63, "num_heads": (3, 3)}, "training_kernels"),

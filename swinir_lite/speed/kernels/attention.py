@@ -17,6 +17,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .launch import precision
+
 LOG2_E = tl.constexpr(math.log2(math.e))  # powers of two are cheaper than of e
 MASK_VALUE = tl.constexpr(-100.0)
 
@@ -191,8 +193,7 @@ def attention_constants(qkv: Tensor, heads: int, window_size: int) -> dict:
         "D": head_dim,
         "N_PAD": max(16, triton.next_power_of_2(window_size**2)),
         "D_PAD": max(16, triton.next_power_of_2(head_dim)),
-        # Triton's default for float32 products is tf32, three digits.
-        "PRECISION": "ieee" if qkv.dtype == torch.float32 else "tf32",
+        "PRECISION": precision(qkv),
     }
 
 
@@ -292,4 +293,7 @@ def triton_window_attention(
     Returns:
         `(B, H, W, C)` in the type of `qkv`. Gradients flow to both inputs.
     """
-    return _window_attention(qkv, bias, window_size, shift)
+    # An operator of PyTorch takes the host several times as long
+    plain = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+    attention = attention_forward if plain else _window_attention
+    return attention(qkv, bias, window_size, shift)

@@ -19,6 +19,7 @@ import triton.language as tl
 from torch import Tensor, nn
 
 from .chunks import CHUNK
+from .launch import precision
 
 TILE = 128  # pixels of one row
 
@@ -115,6 +116,6 @@ def last_convolution(x: Tensor, packed: LastConvolution) -> Tensor:
             x, *packed, y, height, width, STRIDE=stride,
             CHUNKS=packed.weight.shape[1] // CHUNK.value, OUTPUTS=outputs,
             OUTPUTS_PAD=packed.weight.shape[2], TILE=TILE,
-            PRECISION="ieee" if x.dtype == torch.float32 else "tf32", num_warps=4,
+            PRECISION=precision(x), num_warps=4,
         )  # fmt: skip
     return y

@@ -1,4 +1,4 @@
-"""Inference of Swin Transformer layers of up to 191 channels (chapter 16).
+"""Inference of Swin Transformer layers of up to 255 channels (chapter 16).
 
 A layer is two kernels, and between them only mixed values reach memory::
 
@@ -26,7 +26,8 @@ from torch import Tensor
 from .attention import launch_plan, masked_softmax, token_rows
 from .chunks import CHUNK, chunks
 from .inference_packing import InferenceWeights
-from .launch import Launch
+from .launch import Launch, precision, shared_memory
+from .norm import epsilon
 from .training_layer import gaussian, with_one
 
 
@@ -108,7 +109,7 @@ def load_chunks(x, first, tokens, STRIDE: tl.constexpr, CHUNKS: tl.constexpr,
 
 
 @triton.jit
-def moments(chunks, C: tl.constexpr, CHUNKS: tl.constexpr):
+def moments(chunks, C: tl.constexpr, CHUNKS: tl.constexpr, EPS: tl.constexpr):
     """Mean and inverse deviation over channels; spare ones are zero."""
     total = tl.sum(chunks[0], 1)
     for k in tl.static_range(1, CHUNKS):
@@ -119,13 +120,15 @@ def moments(chunks, C: tl.constexpr, CHUNKS: tl.constexpr):
         channel = k * CHUNK + tl.arange(0, CHUNK)[None, :]
         centred = tl.where(channel < C, chunks[k] - mean, 0.0)
         square += tl.sum(centred * centred, 1)
-    return mean, tl.rsqrt(square / C + 1e-5)
+    return mean, tl.rsqrt(square / C + EPS)
 
 
 @triton.jit
-def normalize_chunks(chunks, C: tl.constexpr, CHUNKS: tl.constexpr, element):
+def normalize_chunks(
+    chunks, C: tl.constexpr, CHUNKS: tl.constexpr, EPS: tl.constexpr, element
+):
     """LayerNorm without weight and bias, and a one in the spare channel."""
-    mean, inverse = moments(chunks, C, CHUNKS)
+    mean, inverse = moments(chunks, C, CHUNKS, EPS)
     normal = ()
     for k in tl.static_range(CHUNKS):
         chunk = ((chunks[k] - mean) * inverse[:, None]).to(element)
@@ -151,7 +154,7 @@ def gelu(x, element):
 
 @triton.jit
 def store_features(y, inverse, chunks, first, tokens, C: tl.constexpr,
-                   STRIDE: tl.constexpr, CHUNKS: tl.constexpr,
+                   STRIDE: tl.constexpr, CHUNKS: tl.constexpr, EPS: tl.constexpr,
                    TILE: tl.constexpr):  # fmt: skip
     """Features, and their inverse deviation for the next layer's norm."""
     token = tl.arange(0, TILE)
@@ -161,7 +164,7 @@ def store_features(y, inverse, chunks, first, tokens, C: tl.constexpr,
         inside = (first + token < tokens)[:, None] & (channel < STRIDE)
         target = start + token[:, None] * STRIDE + channel
         tl.store(target, chunks[k].to(y.dtype.element_ty), mask=inside)
-    _, deviation = moments(chunks, C, CHUNKS)
+    _, deviation = moments(chunks, C, CHUNKS, EPS)
     tl.store(inverse + first + token, deviation, mask=first + token < tokens)
 
 
@@ -169,13 +172,14 @@ def store_features(y, inverse, chunks, first, tokens, C: tl.constexpr,
 def deviation_kernel(
     x, inverse, tokens,
     C: tl.constexpr, STRIDE: tl.constexpr, CHUNKS: tl.constexpr, TILE: tl.constexpr,
+    EPS: tl.constexpr,
 ):  # fmt: skip
     first = tl.program_id(0) * TILE
     floats = ()
     loaded = load_chunks(x, first, tokens, STRIDE, CHUNKS, TILE)
     for k in tl.static_range(CHUNKS):
         floats = floats + (loaded[k].to(tl.float32),)
-    _, deviation = moments(floats, C, CHUNKS)
+    _, deviation = moments(floats, C, CHUNKS, EPS)
     token = first + tl.arange(0, TILE)
     tl.store(inverse + token, deviation, mask=token < tokens)
 
@@ -184,6 +188,7 @@ def deviation_kernel(
 def add_kernel(
     x, change, bias, y, inverse, tokens,
     C: tl.constexpr, STRIDE: tl.constexpr, CHUNKS: tl.constexpr, TILE: tl.constexpr,
+    EPS: tl.constexpr,
 ):  # fmt: skip
     """End of a block: residual, result of the convolution and its bias."""
     first = tl.program_id(0) * TILE
@@ -195,7 +200,7 @@ def add_kernel(
         offset = tl.load(bias + channel, mask=channel < STRIDE, other=0.0)[None, :]
         total = residual[k].to(tl.float32) + added[k].to(tl.float32) + offset
         sums = sums + (total,)
-    store_features(y, inverse, sums, first, tokens, C, STRIDE, CHUNKS, TILE)
+    store_features(y, inverse, sums, first, tokens, C, STRIDE, CHUNKS, EPS, TILE)
 
 
 @triton.jit
@@ -204,6 +209,7 @@ def tail_kernel(
     C: tl.constexpr, STRIDE: tl.constexpr, MIXED: tl.constexpr, SPARE: tl.constexpr,
     HIDDEN: tl.constexpr, HIDDEN_PAD: tl.constexpr,
     CHUNKS: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
+    EPS: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = mixed.dtype.element_ty
     WIDTH: tl.constexpr = CHUNKS * CHUNK
@@ -222,7 +228,7 @@ def tail_kernel(
             )
             result = tl.dot(values[k], matrix, result, input_precision=PRECISION)
         middle = middle + (result,)
-    normal = normalize_chunks(middle, C, CHUNKS, element)
+    normal = normalize_chunks(middle, C, CHUNKS, EPS, element)
     for i in range(0, HIDDEN_PAD, CHUNK):
         hidden = tl.zeros((TILE, CHUNK), tl.float32)
         for k in tl.static_range(CHUNKS):
@@ -237,23 +243,28 @@ def tail_kernel(
             total = tl.dot(active, matrix, middle[j], input_precision=PRECISION)
             sums = sums + (total,)
         middle = sums
-    store_features(y, inverse, middle, first, tokens, C, STRIDE, CHUNKS, TILE)
+    store_features(y, inverse, middle, first, tokens, C, STRIDE, CHUNKS, EPS, TILE)
 
 
-# By chunks of channels
-TAIL = {1: Launch(64, 4, 1), 2: Launch(128, 8, 3), 3: Launch(128, 8, 3)}
-ATTEND_STAGES = {1: 3, 2: 1, 3: 1}
-ATTEND_REGISTERS = 128  # a thread: four programs fit on a multiprocessor
-ATTEND_PROGRAMS_PER_SM = 4
+# By chunks of channels. A program's tile is a window, and attend's programs share the
+# registers of a multiprocessor
+ATTEND = {
+    1: Launch(64, 4, 3, 4), 2: Launch(64, 4, 1, 4), 3: Launch(64, 4, 1, 4),
+    4: Launch(64, 4, 1, 3),
+}  # fmt: skip
+ATTEND_FLOAT32 = Launch(64, 4, 1, 2)
+TAIL = {
+    1: Launch(64, 4, 1), 2: Launch(128, 8, 3), 3: Launch(128, 8, 3),
+    4: Launch(128, 8, 2),
+}  # fmt: skip
+SMALL_TAIL = Launch(64, 4, 1)  # 40 KiB for four chunks; not tuned
+TAIL_FLOAT32 = Launch(64, 4, 1)
 ADD = Launch(32, 4, 1)
 
 
-def _shape(x: Tensor, channels: int) -> dict:
-    return {"C": channels, "STRIDE": x.shape[-1], "CHUNKS": chunks(channels)}
-
-
-def _precision(x: Tensor) -> str:
-    return "ieee" if x.dtype == torch.float32 else "tf32"
+def _shape(x: Tensor, channels: int, scale: float) -> dict:
+    shape = {"C": channels, "STRIDE": x.shape[-1], "CHUNKS": chunks(channels)}
+    return shape | {"EPS": epsilon(scale)}
 
 
 def _attend(
@@ -262,18 +273,19 @@ def _attend(
     x, inverse = x.contiguous(), inverse.contiguous()
     batch, height, width, _ = x.shape
     heads, _, head_dim, _ = packed.qkv.shape
+    launch = attend_launch(x, chunks(channels))
     windows, per_program, groups = launch_plan(
-        x, heads, window_size, ATTEND_PROGRAMS_PER_SM
+        x, heads, window_size, launch.programs_per_sm
     )
     mixed = x.new_empty(batch, height, width, heads * packed.stored)
-    options = {"maxnreg": ATTEND_REGISTERS} if x.is_cuda else {}
+    options = {"maxnreg": registers(launch)} if x.is_cuda else {}
     attend_kernel[(groups * heads,)](
         x, inverse, packed.qkv, packed.qkv_bias, packed.position_bias, mixed,
         windows, height, width, shift, per_program,
         M=window_size, HEADS=heads, D_PAD=head_dim,
         N_PAD=packed.position_bias.shape[-1], D_STORED=packed.stored,
-        PRECISION=_precision(x), STRIDE=x.shape[-1], CHUNKS=chunks(channels),
-        num_warps=4, num_stages=ATTEND_STAGES[chunks(channels)], **options,
+        PRECISION=precision(x), STRIDE=x.shape[-1], CHUNKS=chunks(channels),
+        num_warps=launch.warps, num_stages=launch.stages, **options,
     )  # fmt: skip
     return mixed
 
@@ -281,17 +293,35 @@ def _attend(
 def _tail(x, mixed, packed: InferenceWeights, channels) -> tuple[Tensor, Tensor]:
     x = x.contiguous()
     tokens = x.numel() // x.shape[-1]
-    launch = TAIL[chunks(channels)]
+    launch = tail_launch(x, chunks(channels))
     y, inverse = torch.empty_like(x), _inverse_of(x)
     tail_kernel[(triton.cdiv(tokens, launch.tile),)](
         x, mixed, packed.proj, packed.fc1, packed.fc2, y, inverse, tokens,
         MIXED=mixed.shape[-1], SPARE=packed.spare,
         HIDDEN=packed.hidden, HIDDEN_PAD=packed.fc2.shape[1],
         TILE=launch.tile,
-        PRECISION=_precision(x), **_shape(x, channels),
+        PRECISION=precision(x), **_shape(x, channels, packed.scale),
         num_warps=launch.warps, num_stages=launch.stages,
     )  # fmt: skip
     return y, inverse
+
+
+def attend_launch(x: Tensor, chunks: int) -> Launch:
+    return ATTEND_FLOAT32 if x.dtype == torch.float32 else ATTEND[chunks]
+
+
+def registers(launch: Launch) -> int:
+    """Most that a thread may have, so that all programs fit on a multiprocessor."""
+    threads = 32 * launch.warps * launch.programs_per_sm
+    return min(255, 65536 // threads // 8 * 8)
+
+
+def tail_launch(x: Tensor, chunks: int) -> Launch:
+    """The tuned one, unless a GPU has too little memory for four chunks."""
+    if x.dtype == torch.float32:
+        return TAIL_FLOAT32
+    fits = chunks < 4 or shared_memory(x) >= 227 * 1024
+    return TAIL[chunks] if fits else SMALL_TAIL
 
 
 def _inverse_of(x: Tensor) -> Tensor:
@@ -318,21 +348,24 @@ def inference_layer(
         return _tail(x, mixed, packed, channels)
 
 
-def inverse_deviation(x: Tensor, channels: int) -> Tensor:
-    """Of each token of `(B, H, W, C')` over its channels, `(B, H, W)`."""
+def inverse_deviation(x: Tensor, channels: int, scale: float = 1.0) -> Tensor:
+    """Of each token of `(B, H, W, C')` over its channels, `(B, H, W)`.
+
+    `scale` is what they were multiplied by.
+    """
     x = x.contiguous()
     tokens = x.numel() // x.shape[-1]
     inverse = _inverse_of(x)
     with torch.cuda.device_of(x):
         deviation_kernel[(triton.cdiv(tokens, ADD.tile),)](
-            x, inverse, tokens, TILE=ADD.tile, **_shape(x, channels),
+            x, inverse, tokens, TILE=ADD.tile, **_shape(x, channels, scale),
             num_warps=ADD.warps, num_stages=ADD.stages,
         )  # fmt: skip
     return inverse
 
 
 def add_features(
-    x: Tensor, change: Tensor, bias: Tensor, channels: int
+    x: Tensor, change: Tensor, bias: Tensor, channels: int, scale: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """`x + change + bias` in one pass, and its inverse deviation as above."""
     # A convolution that is not cuDNN's returns channels first, also of channels last
@@ -342,6 +375,6 @@ def add_features(
     with torch.cuda.device_of(x):
         add_kernel[(triton.cdiv(tokens, ADD.tile),)](
             x, change, bias, y, inverse, tokens, TILE=ADD.tile,
-            **_shape(x, channels), num_warps=ADD.warps, num_stages=ADD.stages,
+            **_shape(x, channels, scale), num_warps=ADD.warps, num_stages=ADD.stages,
         )  # fmt: skip
     return y, inverse

@@ -44,6 +44,7 @@ class InferenceWeights(NamedTuple):
     hidden: int  # channels inside the MLP, without padding
     stored: int  # mixed channels a head, with padding or without
     spare: int  # mixed channel that stands for the bias
+    scale: float  # what features are multiplied by
 
 
 def _pack_projection(layer: nn.Module) -> tuple[Tensor, Tensor]:
@@ -69,7 +70,7 @@ def _pack_position_bias(bias: Tensor) -> Tensor:
     return F.pad(bias, (0, 0, 0, spare)).contiguous()
 
 
-def _pack_mixing(layer: nn.Module) -> tuple[Tensor, int, int]:
+def _pack_mixing(layer: nn.Module, scale: float) -> tuple[Tensor, int, int]:
     """Weight and bias of the projection, for mixed values as they are stored.
 
     Heads of 30 channels are stored as 32 where that needs no more chunks: writes
@@ -77,28 +78,33 @@ def _pack_mixing(layer: nn.Module) -> tuple[Tensor, int, int]:
     head, and the spare channel that holds the bias.
     """
     proj, heads = layer.attn.proj, layer.attn.num_heads
-    weight = proj.weight.unflatten(1, (heads, -1))
+    weight = scale * proj.weight.unflatten(1, (heads, -1))
     head_dim = weight.shape[-1]
     padded = _tile(head_dim)
     stored = padded if heads * padded <= chunks(proj.in_features) * CHUNK else head_dim
     spare = head_dim if stored > head_dim else proj.in_features
     weight = F.pad(weight, (0, stored - head_dim)).flatten(1)
     weight = _pad(weight)
-    weight[: len(proj.bias), spare] = proj.bias
+    weight[: len(proj.bias), spare] = scale * proj.bias
     return weight, stored, spare
 
 
-def pack_for_inference(layer: nn.Module, dtype: torch.dtype) -> InferenceWeights:
-    """Weights of a Swin Transformer layer of chapter 6, in `dtype`."""
+def pack_for_inference(
+    layer: nn.Module, dtype: torch.dtype, scale: float = 1.0
+) -> InferenceWeights:
+    """Weights of a Swin Transformer layer of chapter 6, in `dtype`.
+
+    `scale` is what features are multiplied by, and with them all that is added to them.
+    """
     attention, mlp = layer.attn, layer.mlp
     qkv, qkv_bias = _pack_projection(layer)
-    proj, stored, spare = _pack_mixing(layer)
+    proj, stored, spare = _pack_mixing(layer, scale)
     fc1 = fold_norm(mlp.fc1.weight, mlp.fc1.bias, *layer.norm2.parameters())
     fc1 = _pad(_with_bias(*fc1))
-    fc2 = _pad(_with_bias(mlp.fc2.weight, mlp.fc2.bias))
+    fc2 = _pad(scale * _with_bias(mlp.fc2.weight, mlp.fc2.bias))
     position_bias = _pack_position_bias(attention.relative_position_bias())
     return InferenceWeights(
         qkv.to(dtype).contiguous(), qkv_bias.float().contiguous(), position_bias,
         proj.to(dtype), fc1.to(dtype), fc2.to(dtype),
-        mlp.fc1.out_features, stored, spare,
+        mlp.fc1.out_features, stored, spare, scale,
     )  # fmt: skip

@@ -20,7 +20,6 @@ whose column there is the bias adds it, and its gradient comes out there.
 multiplied in.
 """
 
-import sys
 from typing import NamedTuple
 
 import torch
@@ -30,8 +29,8 @@ import triton.language as tl
 from torch import Tensor, nn
 
 from .attention import attention_backward, attention_forward
-from .launch import Launch
-from .norm import normalize
+from .launch import Launch, precision, shared_memory
+from .norm import epsilon, normalize
 
 
 @triton.jit
@@ -99,7 +98,7 @@ def gaussian(x):
 def training_head_kernel(
     x, qkv_weight, qkv, tokens,
     C: tl.constexpr, STRIDE: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr, EPS: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = qkv.dtype.element_ty
     q_weight = load_matrix(qkv_weight, C_PAD, C_PAD, C_PAD, element)
@@ -108,7 +107,7 @@ def training_head_kernel(
     for tile in range(tl.program_id(0), tl.cdiv(tokens, TILE), tl.num_programs(0)):
         start, offset, inside = tile_offsets(tile, tokens, STRIDE, C, C_PAD, TILE)
         values = tl.load(x + start + offset, mask=inside, other=0.0).to(tl.float32)
-        normal, _ = normalize(values, C, C_PAD)
+        normal, _ = normalize(values, C, C_PAD, EPS)
         normal = with_one(normal, C, C_PAD).to(element)
         q = tl.dot(normal, tl.trans(q_weight), input_precision=PRECISION)
         k = tl.dot(normal, tl.trans(k_weight), input_precision=PRECISION)
@@ -124,7 +123,7 @@ def training_head_kernel(
 def head_backward_kernel(
     x, grad_qkv, grad_y, qkv_weight, grad_x, grad_weight, tokens,
     C: tl.constexpr, STRIDE: tl.constexpr, C_PAD: tl.constexpr, TILE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr, EPS: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = grad_qkv.dtype.element_ty
     q_weight = load_matrix(qkv_weight, C_PAD, C_PAD, C_PAD, element)
@@ -141,7 +140,7 @@ def head_backward_kernel(
         grad_v = tl.load(source + 2 * C, mask=inside, other=0.0)
         start, offset, inside = tile_offsets(tile, tokens, STRIDE, C, C_PAD, TILE)
         values = tl.load(x + start + offset, mask=inside, other=0.0).to(tl.float32)
-        normal, inverse = normalize(values, C, C_PAD)
+        normal, inverse = normalize(values, C, C_PAD, EPS)
         biased = with_one(normal, C, C_PAD).to(element)
         q_sum = tl.dot(tl.trans(grad_q), biased, q_sum, input_precision=PRECISION)
         k_sum = tl.dot(tl.trans(grad_k), biased, k_sum, input_precision=PRECISION)
@@ -164,6 +163,7 @@ def training_tail_kernel(
     x, mixed, proj_weight, fc1_weight, fc2_weight, y, tokens,
     C: tl.constexpr, STRIDE: tl.constexpr, HIDDEN: tl.constexpr, C_PAD: tl.constexpr,
     HIDDEN_PAD: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
+    EPS: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = mixed.dtype.element_ty
     proj = load_matrix(proj_weight, C_PAD, C_PAD, C_PAD, element)
@@ -176,7 +176,7 @@ def training_tail_kernel(
         middle = tl.dot(values, tl.trans(proj), input_precision=PRECISION)
         start, offset, inside = tile_offsets(tile, tokens, STRIDE, STRIDE, C_PAD, TILE)
         middle += tl.load(x + start + offset, mask=inside, other=0.0)
-        normal, _ = normalize(middle, C, C_PAD)
+        normal, _ = normalize(middle, C, C_PAD, EPS)
         normal = with_one(normal, C, C_PAD).to(element)
         hidden = tl.dot(normal, tl.trans(fc1), input_precision=PRECISION)
         _, below = gaussian(hidden)
@@ -211,6 +211,7 @@ def tail_backward_kernel(
     grad_weight, tokens,
     C: tl.constexpr, STRIDE: tl.constexpr, HIDDEN: tl.constexpr, C_PAD: tl.constexpr,
     HIDDEN_PAD: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr,
+    EPS: tl.constexpr,
 ):  # fmt: skip
     element: tl.constexpr = mixed.dtype.element_ty
     HALF: tl.constexpr = HIDDEN_PAD // 2
@@ -232,7 +233,7 @@ def tail_backward_kernel(
         middle = tl.dot(values, tl.trans(proj), input_precision=PRECISION)
         start, offset, inside = tile_offsets(tile, tokens, STRIDE, C, C_PAD, TILE)
         middle += tl.load(x + start + offset, mask=inside, other=0.0)
-        normal, inverse = normalize(middle, C, C_PAD)
+        normal, inverse = normalize(middle, C, C_PAD, EPS)
         biased = with_one(normal, C, C_PAD).to(element)
         # Backward through the MLP.
         grad = tl.load(grad_y + start + offset, mask=inside, other=0.0).to(tl.float32)
@@ -300,18 +301,21 @@ def fold_norm(
     return linear_weight * norm_weight[..., None, :], bias
 
 
-def pack_for_training(layers: list[nn.Module]) -> list[TrainingWeights]:
+def pack_for_training(
+    layers: list[nn.Module], scale: float = 1.0
+) -> list[TrainingWeights]:
     """Packed weights of Swin Transformer layers of one shape.
 
-    Differentiable, and done for all layers in one go: a few small launches.
+    Differentiable, and done for all layers in one go: a few small launches. `scale` is
+    what features are multiplied by, and with them all that is added to them.
     """
     named = [dict(layer.named_parameters()) for layer in layers]
 
     def stack(name):
         return torch.stack([parameters[name] for parameters in named]).float()
 
-    def linear(name):
-        return stack(f"{name}.weight"), stack(f"{name}.bias")
+    def linear(name, scale=1.0):
+        return scale * stack(f"{name}.weight"), scale * stack(f"{name}.bias")
 
     with torch.autocast("cuda", enabled=False):
         qkv = fold_norm(*linear("attn.qkv"), *linear("norm1"))
@@ -321,9 +325,9 @@ def pack_for_training(layers: list[nn.Module]) -> list[TrainingWeights]:
         channels, hidden = _paddings(channels, hidden)
         matrices = (
             _pad_matrix(*qkv, channels, channels),
-            _pad_matrix(*linear("attn.proj"), channels, channels),
+            _pad_matrix(*linear("attn.proj", scale), channels, channels),
             _pad_matrix(*fc1, hidden, channels),
-            _pad_matrix(*linear("mlp.fc2"), channels, hidden),
+            _pad_matrix(*linear("mlp.fc2", scale), channels, hidden),
         )
         weights = torch.cat([m.flatten(1) for m in matrices], dim=1)
         index = layers[0].attn.relative_position_index
@@ -338,14 +342,6 @@ TAIL = Launch(64, 4, 1, 2)
 HEAD_BACKWARD = Launch(64, 4, 1, 2)
 TAIL_BACKWARD = Launch(128, 8, 1, 1)  # takes up to 116 KiB of shared memory
 SMALL_TAIL_BACKWARD = Launch(64, 8, 1, 1)  # 92 KiB; not tuned
-
-
-def shared_memory(x: Tensor) -> int:
-    """Bytes that a program may have on the device of x: 227 KiB on an H200."""
-    if not x.is_cuda:  # the interpreter knows no limit
-        return sys.maxsize
-    properties = triton.runtime.driver.active.utils.get_device_properties
-    return properties(x.device.index)["max_shared_mem"]
 
 
 def tail_backward_launch(x: Tensor) -> Launch:
@@ -363,16 +359,19 @@ def _programs(x: Tensor, launch: Launch) -> int:
     return min(triton.cdiv(tokens, launch.tile), processors * launch.programs_per_sm)
 
 
-def _run(kernel, launch: Launch, channels: int, x: Tensor, *tensors, hidden=None):
+def _run(
+    kernel, launch: Launch, channels: int, scale: float, x: Tensor, *tensors,
+    hidden=None,
+):  # fmt: skip
     constants = {"C": channels, "C_PAD": triton.next_power_of_2(channels + 1)}
-    constants["STRIDE"] = x.shape[-1]
+    constants |= {"STRIDE": x.shape[-1], "EPS": epsilon(scale)}
     if hidden is not None:
         constants["HIDDEN"] = hidden
         constants["HIDDEN_PAD"] = triton.next_power_of_2(hidden + 1)
     with torch.cuda.device_of(x):
         kernel[(_programs(x, launch),)](
             x, *tensors, x.numel() // x.shape[-1], TILE=launch.tile,
-            PRECISION="ieee" if x.dtype == torch.float32 else "tf32", **constants,
+            PRECISION=precision(x), **constants,
             num_warps=launch.warps, num_stages=launch.stages,
         )  # fmt: skip
 
@@ -380,22 +379,23 @@ def _run(kernel, launch: Launch, channels: int, x: Tensor, *tensors, hidden=None
 @torch.library.custom_op("swinir_lite::training_layer", mutates_args=())
 def _training_layer(
     x: Tensor, weights: Tensor, bias: Tensor, channels: int, hidden: int,
-    window_size: int, shift: int,
+    window_size: int, shift: int, scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     x = x.contiguous()
     qkv_weight, proj, fc1, fc2 = _matrices(weights, channels, hidden)
     qkv = x.new_empty(*x.shape[:3], 3 * channels)
-    _run(training_head_kernel, HEAD, channels, x, qkv_weight, qkv)
+    _run(training_head_kernel, HEAD, channels, scale, x, qkv_weight, qkv)
     mixed = attention_forward(qkv, bias, window_size, shift)
     y = torch.empty_like(x)
     _run(
-        training_tail_kernel, TAIL, channels, x, mixed, proj, fc1, fc2, y, hidden=hidden
-    )
+        training_tail_kernel, TAIL, channels, scale, x, mixed, proj, fc1, fc2, y,
+        hidden=hidden,
+    )  # fmt: skip
     return y, qkv, mixed
 
 
 @_training_layer.register_fake
-def _(x, weights, bias, channels, hidden, window_size, shift):
+def _(x, weights, bias, channels, hidden, window_size, shift, scale):
     qkv, mixed = (x.new_empty(*x.shape[:3], n * channels) for n in (3, 1))
     return x.new_empty(x.shape), qkv, mixed
 
@@ -403,7 +403,7 @@ def _(x, weights, bias, channels, hidden, window_size, shift):
 @torch.library.custom_op("swinir_lite::training_layer_backward", mutates_args=())
 def _training_layer_backward(
     grad: Tensor, x: Tensor, qkv: Tensor, mixed: Tensor, weights: Tensor, bias: Tensor,
-    channels: int, hidden: int, window_size: int, shift: int,
+    channels: int, hidden: int, window_size: int, shift: int, scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     x, grad = x.contiguous(), grad.contiguous()
     qkv_weight, proj, fc1, fc2 = _matrices(weights, channels, hidden)
@@ -415,21 +415,21 @@ def _training_layer_backward(
     tail_sums = sums(tail_launch, weights.numel() - qkv_weight.numel())
     grad_middle, grad_mixed = torch.empty_like(x), torch.empty_like(mixed)
     _run(
-        tail_backward_kernel, tail_launch, channels, x, mixed, grad, proj, fc1, fc2,
-        grad_middle, grad_mixed, tail_sums, hidden=hidden,
+        tail_backward_kernel, tail_launch, channels, scale, x, mixed, grad, proj, fc1,
+        fc2, grad_middle, grad_mixed, tail_sums, hidden=hidden,
     )  # fmt: skip
     grad_qkv, grad_bias = attention_backward(grad_mixed, qkv, bias, window_size, shift)
     head_sums = sums(HEAD_BACKWARD, qkv_weight.numel())
     grad_x = torch.empty_like(x)
     _run(
-        head_backward_kernel, HEAD_BACKWARD, channels, x, grad_qkv, grad_middle,
-        qkv_weight, grad_x, head_sums,
+        head_backward_kernel, HEAD_BACKWARD, channels, scale, x, grad_qkv,
+        grad_middle, qkv_weight, grad_x, head_sums,
     )  # fmt: skip
     return grad_x, torch.cat([head_sums.sum(0), tail_sums.sum(0)]), grad_bias
 
 
 @_training_layer_backward.register_fake
-def _(grad, x, qkv, mixed, weights, bias, channels, hidden, window_size, shift):
+def _(grad, x, qkv, mixed, weights, bias, channels, hidden, window_size, shift, scale):
     return tuple(torch.empty_like(t) for t in (x, weights, bias))
 
 
@@ -441,7 +441,7 @@ def _save(ctx, inputs, output):
 
 def _backward(ctx, grad, grad_qkv, grad_mixed):
     grads = _training_layer_backward(grad, *ctx.saved_tensors, *ctx.constants)
-    return *grads, None, None, None, None
+    return *grads, None, None, None, None, None
 
 
 _training_layer.register_autograd(_backward, setup_context=_save)
@@ -454,6 +454,7 @@ def training_layer(
     hidden: int,
     window_size: int,
     shift: int,
+    scale: float = 1.0,
 ) -> Tensor:
     """The Swin Transformer layer of chapter 6 in three kernels.
 
@@ -467,5 +468,6 @@ def training_layer(
         channels: C.
         hidden: channels inside the MLP.
         window_size, shift: in tokens; shift 0 for none.
+        scale: what features are multiplied by, here and in `pack_for_training`.
     """
-    return _training_layer(x, *packed, channels, hidden, window_size, shift)[0]
+    return _training_layer(x, *packed, channels, hidden, window_size, shift, scale)[0]
