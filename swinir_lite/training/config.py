@@ -17,14 +17,8 @@ from ..variants import Config, make_config, make_network
 PRESETS = Path(__file__).parent / "presets"
 SCHEDULES = ("cosine", "halving")
 OPTIMIZERS = ("adam", "muon")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
-FP16_REFUSED = (
-    "fp16 is refused: SwinIR's activations exceed its largest number, 65504, and "
-    "images turn black; use bf16, which has fp32's range, or fp32 on a GPU without it"
-)
-
-
 KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number",
          tuple: "a list of numbers", dict: "a dict of options"}  # fmt: skip
 
@@ -86,7 +80,7 @@ class TrainConfig:
     log_every: int = 50
 
     # The machine
-    # auto: bf16 where the device has it; else, as on a T4, fp32 with fused attention
+    # auto: bf16 where the device has it; fp16 with a scaled loss on a T4; else fp32
     precision: str = "auto"
     cache: str = "runs/cache"  # where decoded images are kept
     device: str = "auto"  # "cuda" where there is one, else "cpu"
@@ -102,8 +96,6 @@ class TrainConfig:
 
     def check_choices(self) -> None:
         """Raise InputError for a word that is not among those there are."""
-        if self.precision == "fp16":
-            raise InputError(FP16_REFUSED)
         for name, allowed in (
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),

@@ -28,8 +28,17 @@ from ..whole_files import whole_file
 from .config import TrainConfig, as_json
 from .log import TrainingLog
 from .muon import make_optimizers
-from .setup import make_accelerator, make_sampler, make_test_set, name_batch
+from .setup import (
+    choose_precision,
+    make_accelerator,
+    make_sampler,
+    make_test_set,
+    name_batch,
+)
 from .state import identity, read_state, write_state
+
+TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}  # autocast to these
+LEAST_SCALE = 1.0  # of a loss in fp16; gradients that are not finite halve it
 
 
 class Trainer:
@@ -79,6 +88,15 @@ class Trainer:
         self.criterion = criterion or make_criterion(config.losses, config.in_channels)
         self.criterion.to(self.device).prepare(self.accelerator)
         cuda = self.device.type == "cuda"
+        self.precision = choose_precision(config, self.device)
+        # A CUDA graph must cast the weights anew at every replay
+        self.autocast = torch.autocast(
+            self.device.type, TYPES.get(self.precision), self.precision in TYPES,
+            cache_enabled=False,
+        )  # fmt: skip
+        # Gradients beyond float16's range: the update is passed over, the scale halved
+        scaled = self.precision == "fp16"
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
         self.optimizers = make_optimizers(
             self.model, config.optimizer, config.lr, config.betas
         )
@@ -110,7 +128,7 @@ class Trainer:
         return {
             "config": asdict(self.config), "device": gpu or "CPU",
             "processes": self.processes, "torch": torch.__version__,
-            "precision": self.accelerator.mixed_precision.replace("no", "fp32"),
+            "precision": self.precision,
             "images": len(self.sampler.cache.names), "date": time.strftime("%Y-%m-%d"),
             "parameters": sum(p.numel() for p in self.params),
         }  # fmt: skip
@@ -120,10 +138,10 @@ class Trainer:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradients of the loss for a batch; the restored images, the loss's terms."""
         self.model.zero_grad()
-        with self.accelerator.autocast():
+        with self.autocast:
             restored = self.net(lq).float()
         terms = self.criterion(restored, hq)
-        sum(terms.values()).backward()
+        self.scaler.scale(sum(terms.values())).backward()
         return restored.detach(), {k: v.detach() for k, v in terms.items()}
 
     def average_gradients(self) -> None:
@@ -136,12 +154,29 @@ class Trainer:
             torch._foreach_copy_(grads, [f.view_as(g) for f, g in zip(parts, grads)])
 
     def clip_and_update(self) -> Tensor:
-        """Step the optimisers; the gradient's norm before it was clipped."""
+        """Step the optimisers; the gradient's norm before it was clipped.
+
+        A step that a scaled loss passes over has none.
+        """
         limit = self.config.clip or math.inf
+        if self.scaler.is_enabled():
+            self.unscale()
         norm = torch.nn.utils.clip_grad_norm_(self.params, limit, foreach=True)
         for optimizer in self.optimizers:
-            optimizer.step()
-        return norm
+            self.scaler.step(optimizer)
+        self.scaler.update()
+        return norm.nan_to_num(0, 0) if self.scaler.is_enabled() else norm
+
+    def unscale(self) -> None:
+        """Divide gradients by the loss's scale; if one is not finite none of them is.
+
+        Each optimiser looks at its own gradients alone, and passes over its step.
+        """
+        grads = [p.grad for p in self.params if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(grads, foreach=True)
+        torch._foreach_mul_(grads, torch.where(norm.isfinite(), 1.0, torch.nan))
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
 
     def train_step(self) -> None:
         """One update of the weights.  Waits for nothing: the GPU runs behind."""
@@ -193,6 +228,8 @@ class Trainer:
         for i, (loss, norm) in enumerate(zip(history["loss"], history["grad_norm"])):
             if not math.isfinite(loss + norm):
                 self.stop_non_finite(self.step - count + i, loss, norm)
+        if self.scaler.get_scale() < LEAST_SCALE:  # it is not the scale's fault
+            self.stop_non_finite(self.step - 1, history["loss"][-1], math.nan)
         self.seconds += elapsed
         config = self.config
         speed = round(timed * config.batch / elapsed, 1)
@@ -242,6 +279,7 @@ class Trainer:
             "model": self.model.state_dict(), "ema": self.ema.state_dict(),
             "criterion": self.criterion.state_dict(), "rng": torch.get_rng_state(),
             "optimizers": [o.state_dict() for o in self.optimizers],
+            "scaler": self.scaler.state_dict(),
         }  # fmt: skip
         write_state(self.state_file, state)
 
@@ -251,6 +289,8 @@ class Trainer:
             getattr(self, name).load_state_dict(state[name])
         for optimizer, saved_state in zip(self.optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved_state)
+        if state.get("scaler"):
+            self.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"].cpu())
         for name in ("step", "seconds", "total"):
             setattr(self, name, state[name])

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from ..speed.network import quickest_type
+
 
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     """Push the singular values of (n, rows, columns) towards 1, by Newton-Schulz.
@@ -17,7 +19,7 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     Five rounds bring them to between 0.7 and 1.2, which is near enough for a step.
     """
     a, b, c = 3.4445, -4.7750, 2.0315  # the quintic that grows small values fastest
-    x = matrices.bfloat16() if matrices.is_cuda else matrices
+    x = matrices.to(quickest_type(matrices.device)) if matrices.is_cuda else matrices
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x  # the smaller Gram matrix
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -42,8 +44,12 @@ class Muon(torch.optim.Optimizer):
     ):
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
+    # torch.amp.GradScaler then leaves `found_inf` here and does not wait for it
+    _step_supports_amp_scaling = True
+
     @torch.no_grad()
     def step(self) -> None:
+        beyond = getattr(self, "found_inf", None)
         for group in self.param_groups:
             by_shape = {}
             for p in group["params"]:
@@ -51,7 +57,7 @@ class Muon(torch.optim.Optimizer):
                     continue
                 by_shape.setdefault((len(p), p[0].numel()), []).append(p)
             for shape, params in by_shape.items():
-                self.step_alike(params, shape, group["lr"], group["momentum"])
+                self.step_alike(params, shape, group["lr"], group["momentum"], beyond)
 
     def step_alike(
         self,
@@ -59,13 +65,20 @@ class Muon(torch.optim.Optimizer):
         shape: tuple[int, int],
         lr: float | Tensor,
         momentum: float,
+        beyond: Tensor | None = None,
     ) -> None:
-        """Step all weights of one shape (rows, columns) together."""
+        """Step all weights of one shape (rows, columns) together.
+
+        Nothing changes where `beyond`, of one number, is not 0: gradients are infinite.
+        """
         for p in params:
             if p not in self.state:
                 self.state[p]["momentum"] = torch.zeros_like(p)
         averages = [self.state[p]["momentum"] for p in params]
         grads = [p.grad for p in params]
+        if beyond is not None:
+            grads = [a.where(beyond > 0, g) for a, g in zip(averages, grads)]
+            lr = lr * (beyond == 0)
         torch._foreach_lerp_(averages, grads, 1 - momentum)
         ahead = torch._foreach_lerp(grads, averages, momentum)  # Nesterov's
         directions = orthogonalize(torch.stack([g.reshape(shape) for g in ahead]))

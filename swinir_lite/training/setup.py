@@ -1,47 +1,57 @@
 """What a training run needs before its first step (chapter 18)."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import AutocastKwargs
 
 from ..errors import InputError
 from ..measuring.test_sets import TestPair, read_test_set
+from ..speed.network import quickest_type
 from ..tasks import make_degradation
-from .config import FP16_REFUSED, TrainConfig
+from .config import TrainConfig
 from .data import PatchSampler, PhotoCache, find_photos
+
+PRECISION_OF = {
+    torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32",
+}  # fmt: skip
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
-    """Accelerate on the configured device, in bf16 where that has it.
+    """Accelerate on the configured device, in bf16 where that is chosen.
+
+    fp16 is for the engine, which scales the loss itself.
 
     Raises:
-        InputError: for fp16, for a GPU or bf16 where there is none, and for a batch
-            that does not divide by the number of processes.
+        InputError: for a GPU or a precision where there is none, and for a batch that
+            does not divide by the number of processes.
     """
-    if os.environ.get("ACCELERATE_MIXED_PRECISION") == "fp16":
-        raise InputError(FP16_REFUSED)
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: PyTorch finds no such GPU; use device auto")
     on_cpu = config.device == "cpu" or not torch.cuda.is_available()
-    has_bf16 = not on_cpu and torch.cuda.is_bf16_supported(including_emulation=False)
-    if config.precision == "bf16" and not has_bf16:
-        raise InputError("this device does not compute in bf16; use precision fp32")
-    mixed = "bf16" if has_bf16 and config.precision != "fp32" else "no"
-    accelerator = Accelerator(
-        mixed_precision=mixed,
-        cpu=config.device == "cpu",
-        # A CUDA graph must cast the weights anew at every replay
-        kwargs_handlers=[AutocastKwargs(cache_enabled=False)],
-    )
+    precision = choose_precision(config, torch.device("cpu" if on_cpu else "cuda"))
+    mixed = "bf16" if precision == "bf16" else "no"
+    accelerator = Accelerator(mixed_precision=mixed, cpu=config.device == "cpu")
     if config.batch % accelerator.num_processes:
         processes = accelerator.num_processes
         raise InputError(f"batch {config.batch} does not divide by {processes}")
     return accelerator
+
+
+def choose_precision(config: TrainConfig, device: torch.device) -> str:
+    """Of matrix products: `"bf16"`, `"fp16"` or `"fp32"`.
+
+    Raises InputError for one that the device does not compute in hardware.
+    """
+    kind = PRECISION_OF[quickest_type(device)]
+    served = {"fp32", kind} | ({"fp16"} if kind == "bf16" else set())
+    chosen = kind if config.precision == "auto" else config.precision
+    if chosen not in served:
+        others = " or ".join(sorted(served))
+        raise InputError(f"{device} does not compute in {chosen}; use {others}")
+    return chosen
 
 
 @contextmanager

@@ -20,9 +20,11 @@ from swinir_lite import load_model
 from swinir_lite.__main__ import main
 from swinir_lite.errors import InputError
 from swinir_lite.measuring.evaluation import evaluate
+from swinir_lite.training import engine, setup
 from swinir_lite.training.config import PRESETS, TrainConfig, as_json, load_config
 from swinir_lite.training.engine import Trainer
 from swinir_lite.training.log import plot_curves, read_log
+from swinir_lite.training.setup import choose_precision
 
 TINY = {
     "variant": "lightweight_x2",
@@ -520,14 +522,81 @@ def test_two_processes_train_as_one_with_both_their_patches(config, tmp_path):
         Trainer(two, tmp_path / "two", resume=True)
 
 
-def test_fp16_is_refused_with_the_reason(config, monkeypatch, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"fp16 is refused: .* black; use bf16.*or fp32"
-    ):
-        config(precision="fp16")
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
-    with pytest.raises(ValueError, match="fp16 is refused"):
-        Trainer(config(), tmp_path / "run")
+@pytest.mark.parametrize(
+    ("quickest", "auto", "refused"),
+    [
+        (torch.bfloat16, "bf16", ()),
+        (torch.float16, "fp16", ("bf16",)),  # a T4
+        (torch.float32, "fp32", ("bf16", "fp16")),
+    ],
+)
+def test_precision_follows_what_a_device_computes(
+    quickest, auto, refused, config, monkeypatch
+):
+    monkeypatch.setattr(setup, "quickest_type", lambda device: quickest)
+    device = torch.device("cuda")
+    assert choose_precision(config(), device) == auto
+    for precision in ("fp32", "fp16", "bf16"):
+        if precision in refused:
+            with pytest.raises(InputError, match=f"not compute in {precision}; use"):
+                choose_precision(config(precision=precision), device)
+        else:
+            chosen = choose_precision(config(precision=precision), device)
+            assert chosen == precision
+
+
+@pytest.fixture
+def in_fp16(monkeypatch):
+    """As on a T4: products in float16, the loss scaled."""
+    monkeypatch.setattr(engine, "choose_precision", lambda *_: "fp16")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_run_in_fp16_trains_as_in_fp32_and_resumes(
+    optimizer, config, tmp_path, in_fp16, monkeypatch
+):
+    run = config(steps=6, optimizer=optimizer)
+    train(run, tmp_path / "whole")
+    assert not Trainer(run, tmp_path / "legs").run(leg_minutes=0)  # one step
+    train(run, tmp_path / "legs", resume=True)
+    assert_same(*(weights_of(tmp_path / name) for name in ("whole", "legs")))
+    assert read_state(tmp_path / "whole")["scaler"]["scale"] > 1
+    monkeypatch.undo()
+    train(run, tmp_path / "exact")
+    ours, exact = (losses_of(tmp_path / name) for name in ("whole", "exact"))
+    assert sum(ours) == pytest.approx(sum(exact), rel=0.1)  # one is passed over
+
+
+def losses_of(folder):
+    records = read_log(folder / "log.jsonl")
+    return [record["loss"] for record in records if record["event"] == "train"]
+
+
+def weights_of(folder):
+    state = read_state(folder)
+    return {k: state[k] for k in ("model", "ema", "optimizers", "scaler", "step")}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_gradients_beyond_fp16_change_nothing_and_halve_the_scale(
+    optimizer, config, tmp_path, in_fp16
+):
+    trainer = Trainer(config(steps=6, optimizer=optimizer), tmp_path / "run")
+    trainer.train_step()
+    trainer.scaler.update(2.0**60)
+    before = [p.detach().clone() for p in trainer.params]
+    trainer.train_step()
+    assert all(map(torch.equal, before, trainer.params))
+    assert trainer.scaler.get_scale() == 2.0**59
+    assert float(trainer.history["grad_norm"][-1]) == 0
+
+
+def test_what_no_scale_mends_stops_a_run_in_fp16(config, tmp_path, in_fp16):
+    trainer = Trainer(config(steps=4), tmp_path / "run")
+    trainer.params[0].register_hook(lambda grad: grad * torch.inf)
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    with pytest.raises(FloatingPointError, match="stopped"):
+        trainer.run()
 
 
 @pytest.mark.parametrize(
