@@ -13,6 +13,10 @@ from swinir_lite import SwinIR, SwinIRConfig
 H200 = {"flops": 790e12, "bytes": 4.2e12}
 
 
+# The vendor's figures of a T4: float32 on CUDA cores, float16 on tensor cores
+T4 = {"float32": 8.1e12, "float16": 65e12, "bytes": 0.32e12}
+
+
 class ByteCounter(TorchDispatchMode):
     """Bytes that PyTorch's operations read and write, as chapter 15 counts them."""
 
@@ -105,6 +109,37 @@ def network_bytes(
     return layers(config) * layer_bytes(config, tokens, element) + (
         convolutions * features
     )
+
+
+def composed_bytes(config: SwinIRConfig, tokens: int, half: bool) -> int:
+    """That a layer of PyTorch's operations around the fused attention moves.
+
+    In units of a token's features in float32: LayerNorm twice 2, qkv 4, attention 4,
+    projection 2, its residual 3, fc1 3, GELU 4, fc2 3, residual 3; 30 in all. In half
+    precision products read and write half units, and the features stay in float32: 18.
+    """
+    units = 22 + 4 * config.mlp_ratio  # the hidden layer is written and read twice
+    units -= 8 + 2 * config.mlp_ratio if half else 0
+    return round(units * tokens * config.dim * 4)
+
+
+def t4_ms(config: SwinIRConfig, height: int, width: int, kind: str) -> dict[str, float]:
+    """Floors of an image on a T4, by arithmetic: nobody has measured it there.
+
+    Triton multiplies for the attention on CUDA cores, in tiles of powers of two;
+    PyTorch's libraries multiply for everything else, in float16 on tensor cores.
+    """
+    tokens, window = padded_pixels(config, height, width), config.window_size**2
+    head_dim = config.dim // config.num_heads[0]
+    padded = 2 ** (head_dim - 1).bit_length() / head_dim
+    attention = layers(config) * 4 * window * config.dim * tokens
+    others = network_flops(config, height, width) - attention
+    moved = layers(config) * composed_bytes(config, tokens, kind == "float16")
+    return {
+        "attention": round(1000 * padded * attention / T4["float32"], 1),
+        "other products": round(1000 * others / T4[kind], 1),
+        "bytes": round(1000 * moved / T4["bytes"], 1),
+    }
 
 
 def training_bytes(
