@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from .notebooks import CHAPTERS, ROOT, code_cells
+from .notebooks import CHAPTERS, ROOT, code_cells, tags
 
 sys.path.insert(0, str(ROOT / "chapters"))
 import figure_data
@@ -73,6 +73,7 @@ def test_every_moving_figure_has_its_numbers_script_and_cell():
                 moved[name] = path.stem
             for name in re.findall(r'figure_data\.keep\(\s*"(\w+)"', cell.source):
                 made[name] = path.stem
+                assert "nbval-ignore-output" not in tags(cell), f"{name} may drift"
     files = {path.stem for path in figure_data.FOLDER.glob("*.json")}
     scripts = {path.stem for path in (ROOT / "_static/figures").glob("*.js")}
     assert moved == made

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import sys
 
 import numpy as np
@@ -316,6 +317,67 @@ class TestArchitecture:
         figure = phone(self.chapter, self.name)
         figure.stage.get_by_role("button", name="RSTB 3").tap()
         assert figure.says.startswith("Residual block 3 of 4.")
+
+
+class TestDeciding:
+    chapter, name = "14_looking_inside", "deciding"
+
+    def words(self, data, row, column):
+        centre = data["step"] // 2
+        said = [f"Row {data['step'] * row + centre}, column "]
+        for network in data["networks"]:
+            beyond = network["beyond"][row][column]
+            said.append(f"{network['name']} {beyond:g}%")
+        return said
+
+    def test_mouse_and_keyboard(self, opened):
+        figure, data = opened(self.chapter, self.name), numbers(self.name)
+        count = data["side"] // data["step"]
+        before = figure.drawn(1)
+        figure.hover(0, 1, 6, count, count)
+        assert all(text in figure.says for text in self.words(data, 1, 6))
+        assert figure.drawn(1) != before
+        figure.press(2, "ArrowDown", "ArrowLeft")
+        assert all(text in figure.says for text in self.words(data, 2, 5))
+
+    def test_touch(self, phone):
+        figure, data = phone(self.chapter, self.name), numbers(self.name)
+        count = data["side"] // data["step"]
+        figure.tap(2, 7, 0, count, count)
+        assert all(text in figure.says for text in self.words(data, 7, 0))
+
+
+class TestNoise:
+    chapter, name = "11_denoising", "noise"
+
+    def decibels(self, figure, method):
+        return float(re.search(rf"{method} ([\d.]+) dB", figure.says).group(1))
+
+    def test_computed_here_as_in_python(self, opened):
+        figure, data = opened(self.chapter, self.name), numbers(self.name)
+        figure.stage.get_by_role("button").click()
+        figure.stage.get_by_text(re.compile(r"SwinIR \d")).wait_for()
+        level = next(x for x in data["levels"] if x["sigma"] == data["sigma"])
+        names = {"noisy": "Noisy", "classical": "Non-local means", "network": "SwinIR"}
+        for key, name in names.items():
+            assert self.decibels(figure, name) == pytest.approx(level[key], abs=0.02)
+
+    def test_keyboard_moves_the_level(self, opened):
+        figure, data = opened(self.chapter, self.name), numbers(self.name)
+        before = figure.drawn(1)
+        figure.slide("Home")
+        assert figure.says.startswith("Sigma 5:")
+        assert self.decibels(figure, "Noisy") == pytest.approx(
+            data["levels"][0]["noisy"], abs=0.02
+        )
+        assert figure.drawn(1) != before
+
+    def test_touch(self, phone):
+        figure = phone(self.chapter, self.name)
+        slider = figure.stage.locator("input[type=range]")
+        box = slider.bounding_box()
+        slider.tap(position={"x": box["width"] * 0.1, "y": box["height"] / 2})
+        assert not figure.says.startswith("Sigma 50:")
 
 
 def test_still_figures_are_printed(opened):
