@@ -307,7 +307,8 @@ def measure_memory(args: argparse.Namespace) -> dict:
         command += ["--every", str(args.every), "--model", args.model]
         command += ["--device", str(args.device), "--threads", str(args.threads)]
         told = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-    return json.loads(told.splitlines()[-1]) | {"side": args.side}
+    about = {"side": args.side, "model": args.model}
+    return json.loads(told.splitlines()[-1]) | about
 
 
 def restore_one(args: argparse.Namespace) -> None:

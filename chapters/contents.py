@@ -53,6 +53,7 @@ BUILT = {
     "A2_jpeg_to_the_bit": "a JPEG codec for batches, equal to the library's",
     "A3_resizing_as_matlab_does": "MATLAB's bicubic, and what libraries do instead",
     "A4_more_on_speed": "all variants, open sizes, larger images, CPUs, memory",
+    "A5_your_own_pictures": "one command, tiles, where each model fails, how long",
 }
 OTHER_PAGES = {
     "intro": "Build SwinIR, image restoration with Swin Transformers, step by step "
