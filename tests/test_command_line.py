@@ -200,6 +200,18 @@ def test_the_commands_in_readme_are_understood(root):
         command_parser().parse_args(shlex.split(line, comments=True)[1:])
 
 
+def test_readme_shows_what_the_command_prints(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    Image.fromarray(np.full((4, 5, 3), 128, np.uint8)).save("photo.jpg")
+    main(["restore", "photo.jpg", "-m", "lightweight_x4"])
+    shown, printed = (
+        re.sub(r" \d[\d.]*", " N", text)
+        for text in (blocks(root / "README.md", "text")[0], capsys.readouterr().out)
+    )
+    assert printed == shown
+
+
 def test_the_code_in_readme_runs(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(np.full((20, 24, 3), 128, np.uint8)).save("photo.jpg")
