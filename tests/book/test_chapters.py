@@ -31,6 +31,8 @@ TAGS = {
 TYPED = re.compile(
     r"[\d.,]*\d\s*(dB|decibels?|ms|milliseconds?|s|sec|seconds?|min|minutes?)\b"
 )
+# how an exercise begins
+EXERCISE = re.compile(r"^\*\*Exercise \S+\*\* \((warm-up|medium|harder)\)\. ", re.M)
 MACHINE = re.compile(r"(?<![\w.])/(work|root|tmp|home|Users|content)/\w")
 MEGABYTE = 1024**2
 
@@ -150,6 +152,8 @@ def exercise_problems(path, cells):
         found += 1
         if exercise.group(1) != f"{number}.{found}":
             yield f"cell {i} should be exercise {number}.{found}"
+        if not EXERCISE.search(cell.source):
+            yield f"exercise {number}.{found} does not say '(medium). ' or so"
         solution = next(c for c in cells[i + 1 :] if c.cell_type == "code")
         if not {"hide-cell", "solution"} <= tags(solution):
             yield f"exercise {number}.{found} has no folded solution"
@@ -164,7 +168,8 @@ def exercise_problems(path, cells):
 
 def text_problems(cells):
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    for phrase in ("**Predict", "\n## Exercises", "\n## Summary"):
+    ends = "\n## Exercises", "\n## Summary", "\n## Further reading"
+    for phrase in ("**Predict", *ends):
         if phrase not in f"\n{text}":
             yield f"has no {phrase.strip()!r}"
 
@@ -261,9 +266,9 @@ def sound_chapter():
         nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8="})
     ]
     for k in (1, 2, 3):
-        cells.append(markdown(f"**Exercise 3.{k}** Do it."))
+        cells.append(markdown(f"**Exercise 3.{k}** (medium). Do it."))
         cells.append(code("assert True", 2 + k, "hide-cell", "solution"))
-    cells.append(markdown("## Summary"))
+    cells += [markdown("## Summary"), markdown("## Further reading")]
     return cells
 
 
@@ -327,13 +332,18 @@ DEFECTS = [
     (lambda c: c[10].metadata.tags.remove("solution"), "no folded solution"),
     (lambda c: c[10].update(source="pass"), "checks nothing"),
     (
-        lambda c: c[11].update(source="**Exercise 3.4** Do it."),
+        lambda c: c[11].update(source="**Exercise 3.4** (medium). Do it."),
         "should be exercise 3.2",
+    ),
+    (
+        lambda c: c[11].update(source="**Exercise 3.2** Do it."),
+        "3.2 does not say '(medium). '",
     ),
     (lambda c: c.pop(9), "2 exercises, at least 3"),
     (lambda c: c.pop(5), "no '**Predict'"),
     (lambda c: c.pop(8), "no '## Exercises'"),
-    (lambda c: c.pop(-1), "no '## Summary'"),
+    (lambda c: c.pop(-2), "no '## Summary'"),
+    (lambda c: c.pop(-1), "no '## Further reading'"),
     (lambda c: c[0].metadata.update(padding="x" * MEGABYTE), "weighs"),
 ]
 
