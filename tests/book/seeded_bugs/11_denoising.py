@@ -13,8 +13,8 @@ BUGS = [
     Bug(
         name="one noise level for a whole batch",
         cell_contains="def gaussian_noise(",
-        replace="shape = (len(batch), 1, 1, 1)",
-        by="shape = (1, 1, 1, 1)",
+        replace="uniform(hq, low, high, generator)",
+        by="uniform(hq[:1], low, high, generator)",
         caught_by="assert 9 < deviations.min() < 15",
     ),
     Bug(
