@@ -46,12 +46,19 @@ def prose(source: str) -> str:
     return re.sub(r"\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)", "", text, flags=re.DOTALL)
 
 
+def markdown(cells: Cells) -> list[str]:
+    """The sources of all Markdown cells."""
+    return [cell.source for cell in cells if cell.cell_type == "markdown"]
+
+
 def words(cells: Cells) -> int:
-    """How many words of text a chapter has, without code, formulas and captions."""
-    lines = []
-    for cell in cells:
-        if cell.cell_type == "markdown":
-            lines += prose(cell.source).split("\n")
+    """How many words a chapter has, with captions, formulas and code in its text."""
+    return sum(len(source.split()) for source in markdown(cells))
+
+
+def words_of_prose(cells: Cells) -> int:
+    """How many words there are to read, without captions, formulas and code."""
+    lines = [line for source in markdown(cells) for line in prose(source).split("\n")]
     return sum(len(x.split()) for x in lines if not x.startswith("**Figure "))
 
 
@@ -67,5 +74,6 @@ def code_lines(cells: Cells) -> int:
 
 def reading_minutes(cells: Cells) -> int:
     """How long a chapter takes to read, to the next five minutes."""
-    minutes = words(cells) / WORDS_A_MINUTE + code_lines(cells) / LINES_A_MINUTE
+    reading = words_of_prose(cells) / WORDS_A_MINUTE
+    minutes = reading + code_lines(cells) / LINES_A_MINUTE
     return 5 * max(1, round(minutes / 5))

@@ -216,6 +216,12 @@ def test_typed_numbers_are_told_from_generated_ones():
     assert not typed_numbers(f"`sleep 3 s`\n{table}")
 
 
+def test_reading_time_counts_prose_alone():
+    text = "**Figure 3.1.** A square.\n\nRead this: `x = 1` is $x = 1$."
+    assert listing.words([markdown(text)]) == 13
+    assert listing.words_of_prose([markdown(text)]) == 4  # Read, this:, is and a dot
+
+
 def test_colab_gets_the_notebook_and_the_package_of_one_release():
     assert heads.REPOSITORY["branch"] == f"v{swinir_lite.__version__}"
     assert f"--branch v{swinir_lite.__version__} " in heads.setup()
@@ -296,8 +302,9 @@ def leak_path(cells):
     )
 
 
-def talk(cells):
-    cells[7].source += "\n" + "word " * (LIMITS["words"] + 1)
+def talk(cells, before="\n", after=""):
+    """Add a paragraph, or continue the caption, a formula or code: all are words."""
+    cells[7].source += before + "word " * (LIMITS["words"] + 1) + after
 
 
 def fill(cells):
@@ -322,6 +329,9 @@ DEFECTS = [
     (lambda c: c[6].update(source="x = 1\n" * 7), "median"),
     (lambda c: c[6].update(source="x = 1\n" * 321), "321 lines of code on show"),
     (talk, "words, at most"),
+    (lambda c: talk(c, " "), "words, at most"),
+    (lambda c: talk(c, " $", "$"), "words, at most"),
+    (lambda c: talk(c, "\n`", "`"), "words, at most"),
     (fill, "cells, at most"),
     (lambda c: c[7].update(source="**Figure 3.2.** A square."), "1 figures without"),
     (lambda c: c.pop(7), "1 figures without"),
