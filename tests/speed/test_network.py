@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 import swinir_lite.measuring.evaluation as evaluation
 from swinir_lite import ResidualCNN, SwinIR, SwinIRConfig
-from swinir_lite.measuring.test_sets import TestPair
+from swinir_lite.measuring import test_sets
 from swinir_lite.shifted_windows import attention_mask
 from swinir_lite.speed.composed import swin_layer
 from swinir_lite.speed.cpu import Strips, add_deep_features, layer_in_strips_
@@ -217,7 +217,7 @@ def test_wrapping_and_evaluating_leave_the_mode_of_the_model(training):
     network = fast(model)
     assert network.training == training
     black = np.zeros((16, 16, 3), np.uint8)
-    pair = TestPair("black", torch.zeros(1, 3, 8, 8), black)
+    pair = test_sets.TestPair("black", torch.zeros(1, 3, 8, 8), black)
     evaluation.evaluate(network, [pair], border=0)
     assert all(module.training == training for module in model.modules())
 
