@@ -72,6 +72,18 @@ def section(name: str, results: dict) -> dict | None:
     return {n: run for n, run in found.items() if not failure(run)} or None
 
 
+def current(name: str, run: str, results: dict) -> dict:
+    """One run of a section, or what has replaced it since.
+
+    A run whose code has changed keeps its numbers and says `superseded`: the file and
+    the run of the same section that measured the new code.
+    """
+    found = (section(name, results) or {})[run]
+    if newer := found.get("superseded"):
+        found = load(newer["file"])["results"][name][newer["run"]]
+    return found
+
+
 def failure(found: object) -> str | None:
     """What a section or one of its runs says of its failure."""
     if not isinstance(found, dict):

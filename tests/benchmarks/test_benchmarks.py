@@ -17,7 +17,9 @@ from benchmarks.counting import (
 from benchmarks.measure import compare, difference, run_section, time_in_turn
 from benchmarks.official import load_official
 from benchmarks.tables import (
+    current,
     gpu_goals,
+    load,
     profile_table,
     tables,
 )
@@ -186,6 +188,19 @@ def test_what_is_not_there_is_said():
     found = gpu_results()
     del found["results"]["lightweight_x2 360x640"]
     assert "not measured yet" in gpu_goals(found).splitlines()[2]
+
+
+def test_a_run_of_earlier_code_leads_to_what_replaced_it():
+    """float32 gained kernels after h200.json; chapter 15 showed the old time once."""
+    newer = load("h200_types")["results"]
+    for file in ("h200", "h200_house"):
+        for name in ("lightweight_x2 360x640", "classical_x4 360x640"):
+            found = current(name, "ours float32", load(file))
+            times = [run["median_ms"] for run in newer[name].values()]
+            assert found["median_ms"] in times
+    official = current("lightweight_x2 360x640", "official float32",
+                              load("h200"))  # fmt: skip
+    assert official["median_ms"] > 600
 
 
 def test_a_disturbed_run_is_neither_shown_nor_compared_with():
