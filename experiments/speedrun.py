@@ -18,6 +18,14 @@ ANNEALED = (  # runs of one recipe and the same 1,164 photographs, each to its o
     "lightweight_x2_8_minutes",
     "lightweight_x2_24_minutes",
 )
+SETTINGS = {  # what runs may have otherwise, and how that is said
+    "optimizer": "{}",
+    "lr": "rate {}",
+    "batch": "batch {}",
+    "patch": "patches of {}",
+    "images": "{} photographs",
+    "own_minutes": "{} minutes",
+}
 
 
 def events(log: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -52,7 +60,8 @@ def rung(record: dict[str, str], target: float, results: Path) -> dict[str, Any]
     """One record with all that its log says of it.
 
     Args:
-        record: "run", its folder under training/, "changed", in words, and
+        record: "run", its folder under training/; "against", the run that it is
+            compared with; "code", what the code had gained since, in words; and
             "starts_from", the run whose weights it continued.
         target: dB on Set5.
         results: the folder of committed results.
@@ -69,6 +78,7 @@ def rung(record: dict[str, str], target: float, results: Path) -> dict[str, Any]
         **record,
         "minutes": round(before + end["seconds"] / 60, 2),
         "minutes_before": before,
+        "own_minutes": config["minutes"],
         "steps": end["step"],
         **{k: config[k] for k in ("optimizer", "lr", "batch", "patch")},
         "images": start["images"],
@@ -81,6 +91,50 @@ def rung(record: dict[str, str], target: float, results: Path) -> dict[str, Any]
         "date": start["date"],
         "log": f"training/{record['run']}/log.jsonl",
     }
+
+
+def shown(value: str | float) -> str:
+    """A setting in words: Muon, 0.002, 1,165."""
+    return value.capitalize() if isinstance(value, str) else f"{value:,}"
+
+
+def changes(new: dict[str, Any], old: dict[str, Any] | None) -> list[str]:
+    """What a rung has otherwise than `old`, each in words; without it, what it has."""
+    found = [new["code"]] if "code" in new else []
+    kept = set()
+    if "starts_from" in new:
+        assert new["starts_from"] == new["against"]
+        found.append(f"{shown(new['own_minutes'])} minutes more")
+        kept = {"own_minutes"}
+    for key, text in SETTINGS.items():
+        if key in kept or (old and new[key] == old[key]):
+            continue
+        was = f" instead of {shown(old[key])}" if old else ""
+        found.append(text.format(shown(new[key])) + was)
+    return found
+
+
+def compared(rungs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rungs, each with what it changed, how many things, and against which one."""
+    places = {rung["run"]: k for k, rung in enumerate(rungs, 1)}
+    found = []
+    for rung in rungs:
+        place = places.get(rung.get("against"))
+        differences = changes(rung, rungs[place - 1] if place else None)
+        begins = f"run {place} with " if place else ""
+        found.append({
+            **rung,
+            "against": place,
+            "changes": len(differences) if place else 0,
+            "changed": begins + ", ".join(differences),
+        })  # fmt: skip
+    return found
+
+
+def trials(results: Path) -> list[dict[str, Any]]:
+    """Runs of 45 seconds, of which only what they printed at their end was kept."""
+    found = json.loads((results / "training/trials_45_seconds.json").read_text())
+    return found["trials"]
 
 
 def steps_against_psnr(results: Path = RESULTS) -> list[dict[str, Any]]:
@@ -100,7 +154,10 @@ def ladder(results: Path = RESULTS) -> dict[str, Any]:
     target = {name: v["psnr"] for name, v in paper["lightweight_x2"].items()}
     rungs = [rung(record, target["Set5"], results) for record in records]
     steps = steps_against_psnr(results)
-    return {"target": target, "waypoint": WAYPOINT, "rungs": rungs, "steps": steps}
+    return {
+        "target": target, "waypoint": WAYPOINT, "rungs": compared(rungs),
+        "trials": trials(results), "steps": steps,
+    }  # fmt: skip
 
 
 def main() -> None:

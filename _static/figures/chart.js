@@ -102,7 +102,38 @@ const chart = (() => {
       drawn(inside, "text", { ...corner, "text-anchor": "end" }, text);
     }
 
-    function drawMark(inside, { x: a, y: b, k, shape, color, hollow, text, faint }) {
+    /* Where each mark's text covers neither a mark nor another text, the chosen one's
+    first; a text for which there is no such place is left out. */
+    function placeTexts(found) {
+      const box = (px, py, w, h) => ({ left: px, right: px + w, top: py, bottom: py + h });
+      const apart = (a, b) => a.right <= b.left || b.right <= a.left ||
+        a.bottom <= b.top || b.bottom <= a.top;
+      const inner = box(MARGIN.left, MARGIN.top,
+        width - MARGIN.left - MARGIN.right, tall - MARGIN.top - MARGIN.bottom);
+      const within = (a) => a.left >= inner.left && a.right <= inner.right &&
+        a.top >= inner.top && a.bottom <= inner.bottom;
+      const taken = found.map(({ x: a, y: b }) =>
+        box(place("x", a) - 6, place("y", b) - 6, 12, 12));
+      const spots = new Map();
+      const wanted = found.filter(({ text }) => text !== undefined)
+        .sort((a, b) => (b.k === at()) - (a.k === at()));
+      for (const mark of wanted) {
+        const [px, py] = [place("x", mark.x), place("y", mark.y)];
+        const [w, h] = [8 * `${mark.text}`.length + 2, 14];
+        const beside = [[8, 14], [-7 - w, 14], [8, -5], [-7 - w, -5]];
+        for (const [dx, dy] of [...beside, [-w / 2, 22], [-w / 2, -12]]) {
+          const area = box(px + dx, py + dy - 11, w, h);
+          if (!within(area) || !taken.every((other) => apart(area, other))) continue;
+          taken.push(area);
+          spots.set(mark.k, { x: dx, y: dy });
+          break;
+        }
+      }
+      return spots;
+    }
+
+    function drawMark(inside, mark, spot) {
+      const { x: a, y: b, k, shape, color, hollow, text, faint } = mark;
       const group = drawn(inside, "g", {
         class: faint ? "mark faint" : "mark",
         transform: `translate(${place("x", a)} ${place("y", b)})`,
@@ -112,7 +143,7 @@ const chart = (() => {
         d: SHAPES[shape], stroke: color, "stroke-width": 2,
         fill: hollow ? "var(--pst-color-background)" : color,
       });
-      if (text) drawn(group, "text", { x: 8, y: 14 }, text);
+      if (spot) drawn(group, "text", spot, text);
     }
 
     function draw() {
@@ -124,7 +155,8 @@ const chart = (() => {
       const inside = drawAxes();
       const found = contents();
       for (const curve of found.curves ?? []) drawCurve(inside, curve);
-      for (const mark of found.marks ?? []) drawMark(inside, mark);
+      const spots = placeTexts(found.marks ?? []);
+      for (const mark of found.marks ?? []) drawMark(inside, mark, spots.get(mark.k));
       marks = [
         ...(found.marks ?? []),
         ...(found.curves ?? []).flatMap(({ points, k }) =>

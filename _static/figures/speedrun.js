@@ -11,7 +11,8 @@ figure.define("speedrun", (stage, { rungs, target, sets }) => {
   figure.element(stage, "p", {
     className: "hint",
     textContent: "Point at a run in either chart, or step through the runs with the " +
-      "left and right arrow keys; + and \u2212 zoom. Squares learned from more photographs.",
+      "left and right arrow keys; + and \u2212 zoom. Squares learned from more " +
+      "photographs; solid lines join runs that differ in one thing.",
   });
   const say = figure.live(stage);
   figure.choice(stage, "Test set", sets, (k) => {
@@ -19,6 +20,14 @@ figure.define("speedrun", (stage, { rungs, target, sets }) => {
     ladder.view("y", view());
     show();
   });
+
+  /* Whether a run and the one that it is compared with were measured on the set. */
+  const both = (rung) =>
+    rung.against && rung.psnr[set] && rungs[rung.against - 1].psnr[set];
+  const paper = () => (target[set] ? [{
+    points: [[0.01, target[set]], [1e3, target[set]], [3, target[set]]],
+    color: "var(--pst-color-text-base)", dash: "6 4", text: "the paper",
+  }] : []);
 
   /* The range of PSNR on the chosen test set, with some room. */
   function view() {
@@ -39,10 +48,11 @@ figure.define("speedrun", (stage, { rungs, target, sets }) => {
     y: { title: "PSNR in dB", view: view() },
     label: "The ladder: PSNR over minutes of training; arrow keys step through the runs",
     contents: () => ({
-      curves: target[set] ? [{
-        points: [[0.01, target[set]], [1e3, target[set]], [3, target[set]]],
-        color: "var(--pst-color-text-base)", dash: "6 4", text: "the paper",
-      }] : [],
+      curves: [...paper(), ...rungs.filter(both).map((rung) => ({
+        points: [rungs[rung.against - 1], rung].map((r) => [r.minutes, r.psnr[set]]),
+        color: "var(--pst-color-text-muted)", wide: 1,
+        dash: rung.changes === 1 ? "" : "2 3",
+      }))],
       marks: rungs.map((rung, k) => ({
         x: rung.minutes, y: rung.psnr[set], k, color: color(rung), text: k + 1,
         shape: more(rung) ? "square" : "circle",

@@ -1,4 +1,4 @@
-"""Muon: momentum whose weight matrices take orthogonal steps (chapter 18).
+"""Muon: momentum whose weight matrices take orthogonal steps (chapter 19).
 
 Jordan et al. (2024), https://kellerjordan.github.io/posts/muon/.  Adam scales
 every weight by itself; Muon looks at a matrix as a whole and gives all its

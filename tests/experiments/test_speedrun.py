@@ -2,7 +2,8 @@
 
 import json
 
-from experiments.speedrun import RESULTS, ladder, minutes_to, psnr_at
+from experiments.speedrun import RESULTS, changes, ladder, minutes_to, psnr_at
+from swinir_lite.training.log import read_log
 
 LOG = [
     {"event": "start"},
@@ -45,3 +46,39 @@ def test_what_ships_scores_what_its_rung_says():
     rung = next(r for r in ladder()["rungs"] if r["run"] == "lightweight_x2")
     for name in ("Set5", "Set14", "DIV2K"):
         assert rung["psnr"][name] == results[name]["psnr"]
+
+
+BOOKKEEPING = {"validation", "validate_every", "checkpoint_every", "log_every",
+               "data", "cache", "steps", "minutes", "initial_weights"}  # fmt: skip
+
+
+def test_what_changed_is_all_that_changed():
+    """Runs differ in nothing that is not said, so no gain hides a second cause."""
+    said = {"optimizer", "lr", "batch", "patch"}
+    configs = {}
+    for rung in ladder()["rungs"]:
+        config = read_log(RESULTS / rung["log"])[0]["config"]
+        configs[rung["run"]] = {
+            k: v for k, v in config.items() if k not in BOOKKEEPING | said
+        }
+    first, *others = configs.values()
+    assert all(config == first for config in others)
+
+
+def test_changes_are_told_in_words_and_counted():
+    old = {"optimizer": "adam", "lr": 0.001, "batch": 32, "patch": 64, "images": 607,
+           "own_minutes": 1.25}  # fmt: skip
+    new = {**old, "images": 1165, "lr": 0.002, "code": "faster kernels"}
+    assert changes(new, old) == [
+        "faster kernels", "rate 0.002 instead of 0.001",
+        "1,165 photographs instead of 607",
+    ]  # fmt: skip
+    more = {**old, "own_minutes": 24, "starts_from": "a", "against": "a"}
+    assert changes(more, old) == ["24 minutes more"]
+    assert changes(old, None)[:2] == ["Adam", "rate 0.001"]
+
+
+def test_two_runs_change_one_thing_alone():
+    """The optimiser and the minutes; chapter 19 says so of no other run."""
+    alone = [rung["run"] for rung in ladder()["rungs"] if rung["changes"] == 1]
+    assert alone == ["trial_muon", "lightweight_x2_24_minutes"]
