@@ -45,13 +45,13 @@ from swinir_lite.speed.limits import (
 from swinir_lite.variants import RELEASED
 from swinir_lite.whole_files import whole_file
 
+from .paths import SHARED_KIB
+
 TABLE = Path(__file__).parent / "results" / "kernels.json"
-SHARED_KIB = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227}  # of one program
 TYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 DTYPES = torch.float32, torch.float16, torch.bfloat16
 MODULES = attention, convolution, inference_layer, norm, training_layer
 TILES = ["N_PAD", "D_PAD", "CHUNKS", "C_PAD", "HIDDEN_PAD", "OUTPUTS_PAD", "TILE"]
-PARTIAL = {89, 90, 100}  # of which the table lacks rows: make them with --resume
 TIGHTEST = {  # that --check compiles again
     75: "backward_kernel fp32 N_PAD=64 D_PAD=32",
     86: "tail_kernel bf16+fp32 HIDDEN_PAD=384 CHUNKS=3 TILE=128",
@@ -204,12 +204,7 @@ def differences(table: dict[str, dict[str, int]]) -> list[str]:
     wrong = too_large(table)
     for capability in map(int, table):
         rows, now = table[str(capability)], launches(capability)
-        lines = (
-            rows.keys() - now.keys()
-            if capability in PARTIAL
-            else rows.keys() ^ now.keys()
-        )
-        for line in sorted(lines):
+        for line in sorted(rows.keys() ^ now.keys()):
             where = "the table alone" if line in rows else "no table"
             wrong.append(f"{capability}: {line} is in {where}")
         if (line := TIGHTEST.get(capability)) in now:
@@ -224,10 +219,11 @@ def make(capabilities: list[int], output: Path, resume: bool) -> None:
     table = json.loads(output.read_text()) if output.exists() else {}
     for capability in capabilities:
         before = table.get(str(capability), {}) if resume else {}
-        table[str(capability)] = rows = {}
-        for line, made in launches(capability).items():
-            known = before.get(line)
-            rows[line] = made.shared(capability) if known is None else known
+        made = launches(capability)
+        table[str(capability)] = rows = {k: v for k, v in before.items() if k in made}
+        for line in made:
+            if line not in rows:
+                rows[line] = made[line].shared(capability)
             with whole_file(output) as partial:
                 partial.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
             print(capability, line, rows[line], flush=True)

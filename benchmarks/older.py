@@ -44,9 +44,10 @@ from swinir_lite.variants import RELEASED
 from swinir_lite.whole_files import whole_file
 
 from .breakdown import BODIES, gradient, relative_errors, too_far, without_kinks
-from .kernels import DTYPES, MODULES, SHARED_KIB, launches
+from .kernels import DTYPES, MODULES, launches
 from .measure import describe, disagreement, environment, exact_convolutions, limit
 from .official import randomize
+from .paths import SHARED_KIB
 
 RESULTS = Path(__file__).parent / "results"
 AT_HAND = GPUTarget("cuda", 90, 32)  # where there is no GPU at all
