@@ -29,7 +29,7 @@ figure.define("roofline", (stage, { variants, roofs, bandwidth, device }) => {
       const ridge = rate / bandwidth;
       const ends = [[0.1, 0.1 * bandwidth], [ridge, rate], [5e3, rate]];
       const color = "var(--pst-color-text-base)";
-      return { points: ends, color, dash: k ? "" : "6 4", text: `roof of ${name}` };
+      return { points: ends, color, dash: k ? "" : "6 4", text: `roof of ${name.split(" ").pop()}` };
     });
     const marks = [];
     variants.forEach((variant, v) => {
