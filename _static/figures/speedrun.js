@@ -24,10 +24,11 @@ figure.define("speedrun", (stage, { rungs, target, sets }) => {
   /* Whether a run and the one that it is compared with were measured on the set. */
   const both = (rung) =>
     rung.against && rung.psnr[set] && rungs[rung.against - 1].psnr[set];
-  const paper = () => (target[set] ? [{
-    points: [[0.01, target[set]], [1e3, target[set]], [3, target[set]]],
-    color: "var(--pst-color-text-base)", dash: "6 4", text: "the paper",
-  }] : []);
+  const ink = "var(--pst-color-text-base)";
+  const level = (from, to, more) => (
+    { points: [from, to].map((x) => [x, target[set]]), color: ink, ...more });
+  const paper = () => (target[set]
+    ? [level(0.01, 1e3, { dash: "6 4" }), level(3, 3, { text: "the paper" })] : []);
 
   /* The range of PSNR on the chosen test set, with some room. */
   function view() {
