@@ -1,5 +1,6 @@
 """The command line: swinir-lite, or python -m swinir_lite (--help lists it all)."""
 
+import io
 import sys
 import warnings
 from argparse import ArgumentParser
@@ -62,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
     there, a loss that diverged. Anything else is our mistake and keeps its traceback.
     A command that did a part of its work ends with its own status.
     """
+    sys.stdout = sys.stdout or io.StringIO()  # they may have been closed
+    sys.stderr = sys.stderr or io.StringIO()
     for stream in (sys.stdout, sys.stderr):  # a name that a terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -4,6 +4,7 @@ import math
 import os
 import sys
 import time
+import unicodedata
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,6 +38,26 @@ def say(line: str) -> None:
     tqdm.write(line, file=sys.stderr)  # above a progress bar, if there is one
 
 
+def tell(line: str) -> None:
+    """Print a line for other programs; one that reads no more stops nothing."""
+    try:
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+    except OSError as error:
+        say(f"note: what is done cannot be printed any more: {reason(error)}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def in_one_line(text: str) -> str:
+    """A text with the line breaks and control characters of names escaped."""
+    return "".join(
+        c.encode("unicode_escape").decode()
+        if unicodedata.category(c) in ("Cc", "Zl", "Zp")
+        else c
+        for c in text
+    )
+
+
 def model_label(source: str) -> str:
     """A model's name as it stands in names of files."""
     path = Path(source)
@@ -61,7 +82,7 @@ def chosen_device(name: str | None) -> torch.device:
         said = "say cpu, cuda, or cuda:1 for the second GPU"
         raise InputError(f"no device is named {name!r}; {said}") from error
     try:
-        torch.empty(0, device=device)
+        torch.ones(1, device=device).tolist()  # a device may exist and not compute
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"no device {name!r} here: {first_line(error)}") from error
     return device
@@ -89,7 +110,8 @@ def format_name(text: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    """The first sentence of what PyTorch says."""
+    return (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
 
 
 def reason(error: Exception) -> str:
@@ -129,9 +151,9 @@ def report(outcome: Outcome, notes: list[str], quiet: bool) -> None:
     """Say what became of one picture."""
     job = outcome.job
     if outcome.error is not None:
-        say(f"error: {job.source}: {reason(outcome.error)}")
+        say(f"error: {in_one_line(str(job.source))}: {reason(outcome.error)}")
     elif not quiet:
-        tqdm.write(f"{job.source} -> {job.target}", file=sys.stdout)
+        tell(in_one_line(f"{job.source} -> {job.target}"))
         for line in dict.fromkeys([*notes, *outcome.notes]):
             say(f"  note: {line}")
 
@@ -206,7 +228,7 @@ def run_restore(options: Namespace) -> int:
         options.overwrite, options.skip_existing, process_share(),
     )  # fmt: skip
     for problem in plan.problems:
-        say(f"error: {problem}")
+        say(f"error: {in_one_line(problem)}")
     if not plan.jobs and plan.problems:
         return exit_status(plan, [])
     config = model.config
@@ -229,7 +251,7 @@ def run_restore(options: Namespace) -> int:
     if not options.quiet:
         seconds = time.perf_counter() - begin
         where = computed_by(network, options.device is not None)
-        print(closing_line(plan, outcomes, seconds, where))
+        tell(closing_line(plan, outcomes, seconds, where))
     return exit_status(plan, outcomes)
 
 

@@ -41,7 +41,7 @@ class Plan:
     Attributes:
         jobs: in the order in which they are done.
         problems: a line for each picture that cannot be restored.
-        passed_over: how many files of folders are no pictures.
+        passed_over: how many files of folders are no pictures, or links to folders.
         skipped: how many results are there already.
     """
 
@@ -51,16 +51,26 @@ class Plan:
     skipped: int = 0
 
 
-def walk(folder: Path, leave_out: Path | None) -> Iterable[Path]:
-    """The files under a folder, sorted, but for hidden ones and those of one folder."""
-    for where, folders, files in os.walk(folder):
+def walk(folder: Path, leave_out: Path | None, problems: list[str]) -> Iterable[Path]:
+    """What is under a folder, sorted, but for hidden files and those of one folder.
+
+    Folders are searched, links to folders are not. One that cannot be read becomes a
+    line of `problems`.
+    """
+
+    def unreadable(error):
+        problems.append(f"{error.filename}: {error.strerror}")
+
+    for where, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(
             name
             for name in folders
             if not name.startswith(".")
             and not (leave_out and is_same(Path(where, name), leave_out))
         )
-        yield from (Path(where, f) for f in sorted(files) if not f.startswith("."))
+        links = [name for name in folders if Path(where, name).is_symlink()]
+        names = sorted(files) + links
+        yield from (Path(where, f) for f in names if not f.startswith("."))
 
 
 def is_same(one: Path, other: Path) -> bool:
@@ -83,6 +93,9 @@ def find_pictures(
             found[file] = below, walked
 
     for given in inputs:
+        if not given:  # of a shell's variable that was never set; not this folder
+            plan.problems.append("an empty name was given")
+            continue
         path = Path(given)
         paths = [path]
         if not os.path.lexists(path) and glob.has_magic(given):
@@ -93,12 +106,17 @@ def find_pictures(
             if not path.is_dir():
                 add(path, Path(path.name), False)
                 continue
-            files = list(walk(path, out))
-            pictures = [file for file in files if file.suffix.lower() in PICTURES]
+            before = len(plan.problems)
+            files = list(walk(path, out, plan.problems))
+            pictures = [
+                file
+                for file in files
+                if file.suffix.lower() in PICTURES and not file.is_dir()
+            ]
             plan.passed_over += len(files) - len(pictures)
             for file in pictures:
                 add(file, file.relative_to(path), True)
-            if not pictures:
+            if not pictures and len(plan.problems) == before:
                 plan.problems.append(f"{path}: there is no picture in this folder")
     return found
 
@@ -111,6 +129,18 @@ def result_format(path: Path, asked: str | None) -> str:
     if kind == "WebP" and is_lossless_webp(path):
         return "webp"
     return {"TIFF": "tiff"}.get(kind, "png")
+
+
+def check_name(path: Path) -> None:
+    """Raise InputError for the name of a result that no file can have there."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise InputError(
+            f"its result cannot be {path}: {error.strerror}; choose another by -o"
+        ) from error
 
 
 def with_ending(path: Path, format: str) -> Path:
@@ -241,13 +271,14 @@ def make_plan(
     for source, (below, walked) in found.items():
         try:
             kind = result_format(source, format)
+            beside = source.with_name(f"{source.stem}_{model}{source.suffix}")
+            path = target or with_ending(out / below if out else beside, kind)
+            check_name(path)
         except OSError as error:
             plan.problems.append(f"{source}: {error.strerror or error}")
         except InputError as error:
             plan.problems.append(f"{source}: {error}")
         else:
-            beside = source.with_name(f"{source.stem}_{model}{source.suffix}")
-            path = target or with_ending(out / below if out else beside, kind)
             jobs[Job(source, path, kind)] = walked
     kept = without_earlier_results(jobs)
     check_meetings(kept)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..variants import Config
+from .patience import SMALLEST_TILE
 
 # Pixels of a tile at most: on a CPU larger ones save little time and cost memory
 LARGEST = {"cpu": 7 * 2**16, "cuda": 2**21}
@@ -74,8 +75,9 @@ def choose_tile(
     area = pixels_at_once(network)
     row_bytes = 4 * config.in_channels * config.scale**2 * width
     tallest = overlap + max(BAND_BYTES // row_bytes, overlap)
-    best, fewest = (2 * overlap, 2 * overlap), math.inf
-    for count in range(1, 1 + tiles_along(height, 2 * overlap, overlap)):
+    least = max(2 * overlap, SMALLEST_TILE)
+    best, fewest = (least, least), math.inf
+    for count in range(1, 1 + tiles_along(height, least, overlap)):
         tall = math.ceil((height + (count - 1) * overlap) / count)
         wide = min(area // tall, width)
         if tall > tallest or (wide <= overlap and wide < width):

@@ -129,6 +129,8 @@ def restore_rows(
         raise InputError(f"strength must lie in 0..1, got {strength}")
     if tile is not None and tile < 0:
         raise InputError(f"a tile needs a side of at least 1, or 0, got {tile}")
+    if overlap is not None and overlap < 0:
+        raise InputError(f"tiles cannot overlap by {overlap} pixels; need 0 or more")
     extended = extended_length(height, window), extended_length(width, window)
     *sides, overlap = chosen_sides(network, extended, tile, overlap, degradation, note)
     rows, columns = (

@@ -1,5 +1,6 @@
 """The command restore: names of results, what it refuses, and its exit statuses."""
 
+import io
 import os
 import re
 
@@ -301,6 +302,7 @@ def test_the_name_of_a_format_may_be_its_ending(folder, restore):
         (["--tile", "32", "--tile-overlap", "32"], "32x32 cannot overlap by 32"),
         (["--quality", "101"], "--quality: need a number, 1 to 100, got '101'"),
         (["--device", "gpu"], "no device is named 'gpu'; say cpu, cuda, or"),
+        (["--device", "meta"], "no device 'meta' here: "),
         (["-o", "a.bmp"], "results are not written as .bmp; give a name"),
     ],
 )
@@ -336,3 +338,87 @@ def test_a_pipe_is_refused_and_not_waited_for(folder, restore, tmp_path):
 def test_a_model_s_name_that_is_nearly_right_is_suggested(folder, refused):
     said = refused("restore", folder / "a.png", "-m", "lightwight_x2")
     assert "did you mean lightweight_x2?" in said
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 500])
+def test_any_overlap_goes_with_tiles_of_our_choice(folder, restore, overlap):
+    how = "-o", folder / "out", "--tile-overlap", overlap
+    status, _, err = restore(folder / "a.png", *how)
+    assert (status, err) == (0, "")
+
+
+def test_a_name_that_becomes_too_long_is_one_pictures_fault(folder, restore):
+    os.rename(folder / "a.png", folder / f"{'a' * 250}.png")
+    status, _, err = restore(folder)
+    assert status == 1
+    (line,) = err.splitlines()
+    assert line.endswith("File name too long; choose another by -o")
+    assert "deep/b_small_x2_3.png" in files_of(folder)
+
+
+def test_a_name_with_line_breaks_is_printed_in_one_line(folder, restore, tmp_path):
+    os.rename(folder / "a.png", folder / "one\ntwo\x1b[31m.png")
+    (folder / "broken\n.png").write_text("no picture")
+    (folder / "three\n.jpg").write_bytes(b"\xff\xd8\xff")
+    status, out, err = restore(folder, "-o", tmp_path / "out")
+    assert status == 1
+    assert len(out.splitlines()) == 3
+    assert "one\\ntwo\\x1b[31m.png" in out
+    assert sorted(line.partition(": no")[0] for line in err.splitlines()) == [
+        f"error: {folder}/broken\\n.png",
+        f"error: {folder}/three\\n.jpg: cannot be decoded: VipsJpeg: "
+        "premature end of JPEG image",
+    ]
+    assert "one\ntwo\x1b[31m.png" in files_of(tmp_path / "out")
+
+
+def test_an_empty_name_is_not_this_folder(folder, restore, monkeypatch):
+    monkeypatch.chdir(folder)
+    before = files_of(folder)
+    status, _, err = restore("")
+    assert (status, err) == (2, "error: an empty name was given\n")
+    assert files_of(folder) == before
+
+
+def test_links_to_folders_are_counted_and_not_followed(folder, restore, tmp_path):
+    os.symlink(folder, folder / "deep/loop.png")
+    status, out, err = restore(folder, "-o", tmp_path / "out")
+    assert (status, err) == (0, "")
+    assert "2 pictures restored" in out
+    assert "2 other files passed over" in out
+
+
+def test_a_folder_that_cannot_be_read_is_said(folder, restore, tmp_path, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    status, out, err = restore(folder, "-o", tmp_path / "out")
+    assert (status, err) == (1, f"error: {folder / 'deep'}: Permission denied\n")
+    assert "1 picture restored" in out
+
+
+def test_nobody_has_to_read_what_is_printed(folder, restore, tmp_path, monkeypatch):
+    class Full(io.TextIOWrapper):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+    with open(tmp_path / "printed", "wb") as file:
+        monkeypatch.setattr("sys.stdout", Full(file))
+        status, _, err = restore(folder, "-o", tmp_path / "out")
+        monkeypatch.undo()
+    assert status == 0
+    assert "cannot be printed any more: No space left on device" in err
+    assert len(files_of(tmp_path / "out")) == 2
+
+
+def test_output_and_errors_may_be_closed(folder, restore, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    status, _, _ = restore(folder, folder / "not_there", "-o", tmp_path / "out")
+    assert status == 1
+    assert len(files_of(tmp_path / "out")) == 2

@@ -113,6 +113,10 @@ def test_options_reach_the_tiles(photo, model):
     assert (many != whole).any()
     with pytest.raises(InputError, match="strength"):
         swinir_lite.restore_image(array, model, strength=2)
+    with pytest.raises(InputError, match="overlap by -1 pixels"):
+        swinir_lite.restore_image(array, model, overlap=-1)
+    least = swinir_lite.restore_image(array, model, overlap=0)
+    np.testing.assert_array_equal(least, whole)
 
 
 def test_the_image_range_is_what_the_caller_says(photo, model, tmp_path):
