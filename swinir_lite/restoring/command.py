@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import unicodedata
+import warnings
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -221,6 +222,8 @@ def run_restore(options: Namespace) -> int:
             f"tiles of {options.tile}x{options.tile} cannot overlap by "
             f"{options.tile_overlap} pixels; need less"
         )
+    for library in ("PIL", "tifffile"):  # what they say of files becomes notes here
+        warnings.filterwarnings("ignore", module=library)
     device = chosen_device(options.device)
     model, _ = load_trained(options.model, options.img_range)
     plan = make_plan(

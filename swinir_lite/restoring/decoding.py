@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
 
 from ..errors import InputError
 from .formats import animation, check_size, is_animated_png, kind_of, late_metadata
-from .tiff_tags import read_exif
+from .profiles import profile_told
+from .tiff_tags import EXTRA_SAMPLES, PHOTOMETRIC, numbers_of, read_exif
 
 os.environ.setdefault("VIPS_WARNING", "0")  # its warnings become notes here
 import pyvips
@@ -44,6 +46,10 @@ PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, struct.error,
     Image.DecompressionBombError,
 )  # fmt: skip
+PALETTE = 3  # as TIFF says how it tells colours
+COLOURS_OF = {0: 1, 1: 1, 2: 3, 5: 4}  # and how many channels others have
+PROFILE, XMP = "icc-profile-data", "xmp-data"
+MILLIMETRES = 25.4  # in an inch
 SLACK = 1e-3  # by which float values may lie beyond 0..1
 IN_MEMORY = 2**28  # bytes of pixels; more are decoded to a temporary file
 
@@ -125,6 +131,18 @@ def with_metadata(
     return image
 
 
+def with_blob(image: pyvips.Image, name: str, content: bytes) -> pyvips.Image:
+    """A copy of an image that has a profile, or XMP."""
+    image = image.copy()
+    image.set_type(pyvips.GValue.blob_type, name, content)
+    return image
+
+
+def upright_xmp(packet: bytes) -> bytes:
+    """XMP that says of a picture that it is upright, if it says how it lies."""
+    return re.sub(rb"(tiff:Orientation(?:=[\"']|>)\s*)[2-8]", rb"\g<1>1", packet)
+
+
 def xmp_orientation(image: pyvips.Image) -> int:
     """The orientation in XMP, 1 if it says none."""
     packet = bytes(field_of(image, "xmp-data", b""))
@@ -140,18 +158,15 @@ def upright(
     if "exif" in late and not image.get_typeof("exif-data"):
         image = attach_exif(image, late["exif"], notes)
     if "xmp" in late and not image.get_typeof("xmp-data"):
-        image = image.copy()
-        image.set_type(pyvips.GValue.blob_type, "xmp-data", late["xmp"])
+        image = with_blob(image, XMP, late["xmp"])
     if kind == "TIFF" and (block := read_exif(path)):
         image = attach_exif(image, block, notes)
     turned = image.get_typeof("exif-ifd0-Orientation") or kind == "TIFF"
     if not turned and kind != "AVIF" and (value := xmp_orientation(image)) > 1:
         image = image.copy()
         image.set_type(pyvips.GValue.gint_type, TURN, value)
-    if packet := bytes(field_of(image, "xmp-data", b"")):
-        reset = re.sub(rb"(tiff:Orientation(?:=[\"']|>)\s*)[2-8]", rb"\g<1>1", packet)
-        image = image.copy()
-        image.set_type(pyvips.GValue.blob_type, "xmp-data", reset)
+    if packet := bytes(field_of(image, XMP, b"")):
+        image = with_blob(image, XMP, upright_xmp(packet))
     image = image.autorot().copy()
     image.set_type(pyvips.GValue.gint_type, TURN, 1)
     return image
@@ -193,8 +208,10 @@ def to_srgb(image: pyvips.Image, notes: list[str]) -> pyvips.Image:
     """CMYK, Lab and the like as sRGB, by the profile in the file if there is one."""
     space = str(image.interpretation)
     if space == "cmyk":
-        own = image.get_typeof("icc-profile-data")
-        image = image.icc_transform("srgb", embedded=True, input_profile="cmyk")
+        own, depth = image.get_typeof(PROFILE), 16 if image.format == "ushort" else 8
+        image = image.icc_transform(
+            "srgb", embedded=True, input_profile="cmyk", depth=depth
+        )
         by = "its profile" if own else "a general profile, for it has none"
         notes.append(f"CMYK was converted to sRGB by {by}")
     elif space in ("lab", "labs", "labq", "xyz", "yxy", "lch", "hsv"):
@@ -218,11 +235,27 @@ def to_integers(image: pyvips.Image, notes: list[str]) -> pyvips.Image:
     return image
 
 
-def say_what_is_expanded(image: pyvips.Image, kind: str, notes: list[str]) -> None:
+def without_extra_channels(
+    image: pyvips.Image, tags: dict[int, int], notes: list[str]
+) -> pyvips.Image:
+    """An image without channels that a TIFF says are no transparency.
+
+    Editors save selections so, and scanners what they see in the infrared.
+    """
+    colours = COLOURS_OF.get(tags.get(PHOTOMETRIC), image.bands)
+    if tags.get(EXTRA_SAMPLES) != 0 or image.bands <= colours:
+        return image
+    notes.append("its channel beside the colours, no transparency, was dropped")
+    return image.extract_band(0, n=colours)
+
+
+def say_what_is_expanded(
+    image: pyvips.Image, kind: str, photometric: int | None, notes: list[str]
+) -> None:
     """Note a palette and pixels of fewer than 8 bits, which libvips has expanded."""
     colours = "RGBA" if image.hasalpha() else "RGB" if image.bands > 2 else "gray"
     bits = field_of(image, "bits-per-sample", 8)
-    if kind == "GIF" or image.get_typeof("palette"):
+    if kind == "GIF" or image.get_typeof("palette") or photometric == PALETTE:
         notes.append(f"its palette was converted to {colours}")
     elif bits < 8:
         notes.append(f"{bits}-bit pixels were converted to {colours} of 8 bits")
@@ -248,7 +281,13 @@ def decode_vips(
     """Decode by libvips, which stops at what is as bad as `fail_on` says."""
     notes = []
     image = load(path, kind, page, max_pixels, fail_on)
-    say_what_is_expanded(image, kind, notes)
+    tags = numbers_of(path, page) if kind == "TIFF" else {}
+    image = without_extra_channels(image, tags, notes)
+    say_what_is_expanded(image, kind, tags.get(PHOTOMETRIC), notes)
+    gray = image.bands < 3
+    told = None if image.get_typeof(PROFILE) else profile_told(path, kind, gray)
+    if told:
+        image = with_blob(image, PROFILE, told)
     image = to_integers(to_srgb(upright(image, path, kind, notes), notes), notes)
     colours = image.bands - image.hasalpha()
     if colours not in (1, 3):
@@ -270,30 +309,75 @@ def pillow_errors() -> Iterator[None]:
         raise InputError(f"cannot be decoded: {said}") from error
 
 
+def open_pillow(path: str | Path, kind: str) -> Image.Image:
+    """A BMP or HEIC; not by `Image.open`, which has a limit of its own."""
+    if kind == "BMP":
+        return BmpImageFile(path)
+    return heif_package().HeifImageFile(path)
+
+
+def heif_package() -> Any:
+    """What reads HEIC; InputError that names it where it is not installed."""
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        raise InputError(
+            "HEIC is read where the package pillow-heif is: pip install pillow-heif"
+        ) from None
+    return pillow_heif
+
+
+def expanded(image: Image.Image, notes: list[str]) -> Image.Image:
+    """An image of Pillow without a palette, of 8 bits; what was converted is noted."""
+    if image.mode in ("L", "LA", "RGB", "RGBA"):
+        return image
+    gray = image.mode == "1"
+    what, colours = ("its palette was", "RGB") if image.mode == "P" else (
+        "1-bit pixels were" if gray else f"{image.mode} was", "RGB"
+    )  # fmt: skip
+    notes.append(f"{what} converted to {'gray of 8 bits' if gray else colours}")
+    return image.convert("L" if gray else "RGB")
+
+
+def heic_pixels(path: str | Path, bits: int) -> tuple[np.ndarray, int]:
+    """The primary picture of a HEIC of more than 8 bits as 16, and its white."""
+    file = heif_package().open_heif(path, convert_hdr_to_8bit=False)
+    white = (2**bits - 1) << (16 - bits)
+    return np.array(file[file.primary_index]), white
+
+
+def header_of(image: Image.Image, notes: list[str]) -> pyvips.Image:
+    """EXIF, XMP, profile and resolution of an upright image of Pillow."""
+    header = pyvips.Image.black(1, 1)
+    if exif := image.info.get("exif"):
+        header = attach_exif(header, exif, notes)
+    if packet := image.info.get("xmp"):
+        header = with_blob(header, XMP, upright_xmp(bytes(packet)))
+    if profile := image.info.get("icc_profile"):
+        header = with_blob(header, PROFILE, profile)
+    if density := image.info.get("dpi"):
+        across, down = (float(dots) / MILLIMETRES for dots in density)
+        if across > 0 and down > 0:
+            header = header.copy(xres=across, yres=down)
+    return header
+
+
 def decode_pillow(path: str | Path, kind: str, max_pixels: float) -> Decoded:
     """Decode by Pillow what libvips does not read."""
-    if kind == "HEIC":
-        try:
-            import pillow_heif
-        except ModuleNotFoundError:
-            raise InputError(
-                "HEIC is read where the package pillow-heif is: pip install pillow-heif"
-            ) from None
-        pillow_heif.register_heif_opener()
-    with Image.open(path) as image:
+    notes, peak = [], 0
+    with open_pillow(path, kind) as image:
         check_size(path, kind, image.height, image.width, max_pixels)
-        notes, mode = [], image.mode
-        if mode not in ("L", "LA", "RGB", "RGBA"):
-            mode = "L" if mode == "1" else "RGB"
-            notes.append(f"Pillow's mode {image.mode} was converted to {mode}")
         turned = ImageOps.exif_transpose(image)
-        pixels = np.atleast_3d(np.array(turned.convert(mode)))
-        header = pyvips.Image.black(1, 1)
-        if exif := turned.info.get("exif"):
-            header = attach_exif(header, exif, notes)
-        if profile := image.info.get("icc_profile"):
-            header.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return Decoded(pixels, header, notes)
+        bits = image.info.get("bit_depth", 8)
+        if bits > 8:
+            pixels, peak = heic_pixels(path, bits)
+        else:
+            pixels = np.array(expanded(turned, notes))
+        header = header_of(turned, notes)
+    told = profile_told(path, kind, pixels.ndim == 2)
+    if told and not header.get_typeof(PROFILE):
+        header = with_blob(header, PROFILE, told)
+    return Decoded(np.atleast_3d(pixels), header, notes, peak)
 
 
 def decode_pnm(path: str | Path, max_pixels: float) -> Decoded:
@@ -360,6 +444,9 @@ def is_deep(path: str | Path) -> bool:
         kind = kind_of(path)
         if kind == "PNM":
             return decode_pnm(path, float("inf")).pixels.dtype.itemsize > 1
+        if kind == "HEIC":
+            with pillow_errors(), open_pillow(path, kind) as image:
+                return image.info.get("bit_depth", 8) > 8
         return kind in LOADERS and LOADERS[kind](os.fsencode(path)).format != "uchar"
     except (*VIPS_ERRORS, InputError, OSError):
         return False

@@ -13,7 +13,7 @@ import pyvips
 import tifffile
 
 from ..errors import InputError
-from .decoding import field_of, reason, with_metadata
+from .decoding import MILLIMETRES, PROFILE, XMP, field_of, reason, with_metadata
 from .tiff_tags import write_exif
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 BIG = 2**31  # bytes of pixels, above which a TIFF is a BigTIFF
 STRIP_BYTES = 2**20  # of the file of rows, read at once
 # Pixels a millimetre: what libvips says of a file that says nothing; 72 dpi
-UNKNOWN_RESOLUTION, USUAL_RESOLUTION = 1.0, 72 / 25.4
+UNKNOWN_RESOLUTION, USUAL_RESOLUTION = 1.0, 72 / MILLIMETRES
 EIGHT_BITS = ("jpeg", "webp")
 LONGEST = {"jpeg": 65500, "webp": 16383}  # side, in pixels
 # Of the input's file, not of what is shown; the result has its own
@@ -41,7 +41,7 @@ LOSSLESS_WEBP = {
     "lossless": True,
     "effort": 0,
 }  # 20 times as fast as libvips' own effort
-PROFILE, EXIF, XMP = "icc-profile-data", "exif-data", "xmp-data"
+EXIF, IPTC, TEXT = "exif-data", "iptc-data", "png-comment-"
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ class Encoding:
         if self.format == "jpeg" and picture.has_alpha:
             raise InputError("it is transparent, which JPEG cannot be; --format png")
 
+    def keeps_iptc(self, header: pyvips.Image) -> bool:
+        """Whether IPTC can be written; a TIFF's is another, and libvips cuts it."""
+        block = bytes(field_of(header, IPTC, b""))
+        return self.format == "jpeg" and block.startswith(b"Photoshop 3.0\0")
+
     def losses(self, picture: "Picture", scale: int) -> list[str]:
         """Lines that say what of a picture the format cannot hold."""
         lines, name = [], self.format.upper()
@@ -74,6 +79,17 @@ class Encoding:
         big = size * picture.dtype.itemsize > BIG and not self.strip_metadata
         if self.format == "tiff" and big and picture.header.get_typeof(EXIF):
             lines.append("EXIF is not written into a TIFF of more than 2 GiB")
+        if self.strip_metadata:
+            return lines
+        fields = picture.header.get_fields()
+        if IPTC in fields and not self.keeps_iptc(picture.header):
+            lines.append(
+                "its IPTC (caption, keywords) was dropped; JPEG keeps a JPEG's"
+            )
+        texts = [n.split("-", 3)[3] for n in fields if n.startswith(TEXT)]
+        if texts and self.format != "png":
+            named = ", ".join(texts)
+            lines.append(f"its text ({named}) was dropped: {name} has no place for it")
         return lines
 
     def options(self) -> dict[str, Any]:
@@ -128,6 +144,8 @@ def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> N
     """
     keep = [PROFILE] if encoding.strip_metadata else header.get_fields()
     wanted = set(keep) - OWN
+    if not encoding.keeps_iptc(header):
+        wanted.discard(IPTC)
     image = pyvips.Image.tiffload(os.fsencode(rows), access="sequential")
     image = with_metadata(image, header, wanted.__contains__)
     image = image.copy(**resolution(header, encoding))

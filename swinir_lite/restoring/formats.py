@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..image_files import png_chunks
+from .tiff_tags import is_camera_raw
 
 # The start of a file -> its kind; "ftyp" boxes, RIFF and PNM are told apart below
 SIGNATURES = {
@@ -23,6 +24,7 @@ SIGNATURES = {
     b"P6": "PNM",
 }
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+SEQUENCES = {b"avis": "AVIF", b"hevc": "HEIC", b"hevx": "HEIC", b"msf1": "HEIC"}
 # At most so many pixels come out of a byte, whatever the picture shows: two bits for
 # a JPEG's block of 8x8 (half that, if progressive), deflate's 1032 to 1 of 1-bit
 # pixels, GIF's longest code
@@ -33,7 +35,8 @@ def kind_of(path: str | Path) -> str:
     """PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, BMP or PNM.
 
     Raises:
-        InputError: if the file is empty or none of them, or a pipe.
+        InputError: if the file is empty or none of them, a camera's raw file, or a
+            pipe.
         OSError: if it cannot be read.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe can be read but once
@@ -44,13 +47,18 @@ def kind_of(path: str | Path) -> str:
         raise InputError("the file is empty")
     for signature, kind in SIGNATURES.items():
         if start.startswith(signature):
+            if kind == "TIFF" and is_camera_raw(path):
+                raise InputError(
+                    "a camera's raw file; develop it into a TIFF of 16 bits first, "
+                    "as by darktable or RawTherapee"
+                )
             return kind
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "WebP"
     if start[4:8] == b"ftyp":
         brands = (start[8:12], *(start[i : i + 4] for i in range(16, 32, 4)))
-        if b"avis" in brands[:1]:
-            raise InputError(animation("AVIF"))
+        if start[8:12] in SEQUENCES:
+            raise InputError(animation(SEQUENCES[start[8:12]]))
         if b"avif" in brands:
             return "AVIF"
         if any(brand in HEIC_BRANDS for brand in brands):

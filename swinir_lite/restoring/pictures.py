@@ -22,6 +22,7 @@ from .encoding import EIGHT_BITS, Encoding, begin_rows, encode, encode_pages
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 SPREAD = (1, 2, 4, 8, 16)  # reaches, in pixels, at which visible colours are looked for
 REACH = max(SPREAD)
+ROWS_COMPARED = 64
 CUBIC_MARGIN = 4  # pixels of the input, more than the cubic kernel reaches
 
 
@@ -71,6 +72,7 @@ class Picture:
         channels: that the network sees, 1 or 3.
         colours: that the picture has, 1 or 3.
         has_alpha: whether it has transparency besides.
+        is_gray: whether its three colours are equal everywhere.
         dtype: of its pixels: uint8, uint16 or float.
         notes: lines that say what was converted.
         header: a libvips image with the metadata of its file, if it has one.
@@ -93,6 +95,7 @@ class Picture:
         self.height, self.width, bands = pixels.shape
         self.has_alpha = bands in (2, 4)
         self.colours = bands - self.has_alpha
+        self.is_gray = self.colours == 3 and is_gray(pixels)
         self.channels = channels or self.colours
         self.dtype = pixels.dtype.newbyteorder("=")
         self.white = white or white_of(self.dtype)
@@ -136,6 +139,16 @@ class Picture:
         if not self.has_alpha:
             return np.ones((height, width, 1), np.float32)
         return self.bands(top, left, height, width)[..., -1:]
+
+
+def is_gray(pixels: np.ndarray | PixelsOnDisk) -> bool:
+    """Whether the three colours of pixels (H, W, 3 or 4) are equal everywhere."""
+    height, width, _ = pixels.shape
+    for top in range(0, height, ROWS_COMPARED):
+        colours = pixels[top : top + ROWS_COMPARED, 0:width][..., :3]
+        if (colours != colours[..., :1]).any():
+            return False
+    return True
 
 
 def white_of(dtype: np.dtype) -> int:
@@ -198,8 +211,8 @@ def open_picture(
 class Result:
     """What becomes of the network's rows: the picture's own kind, rounded.
 
-    Gray is gray again, a coloured picture has its colours around the restored luma,
-    and alpha is enlarged on its own.
+    Gray is gray again, also in three equal colours, a coloured picture has its colours
+    around the restored luma, and alpha is enlarged on its own.
 
     Attributes:
         shape: (H, W, bands).
@@ -211,7 +224,8 @@ class Result:
     def __init__(self, picture: Picture, scale: int, dtype: np.dtype | None = None):
         self.picture, self.scale, self.top = picture, scale, 0
         self.dtype = dtype or picture.dtype
-        whole = picture.channels == picture.colours and self.dtype.kind == "u"
+        as_is = picture.channels == picture.colours and not picture.is_gray
+        whole = as_is and self.dtype.kind == "u"
         self.takes = self.dtype if whole else np.float32
         bands = picture.colours + picture.has_alpha
         self.shape = picture.height * scale, picture.width * scale, bands
@@ -244,6 +258,8 @@ class Result:
         elif picture.channels < picture.colours:
             plain = self.enlarged(picture.read_colours, len(rows))
             rows = plain + (rows - to_luma(plain))
+        elif picture.is_gray:
+            rows = np.repeat(to_luma(rows), 3, 2)
         rows = self.rounded(rows)
         if picture.has_alpha:
             alpha = self.enlarged(picture.read_alpha, len(rows))

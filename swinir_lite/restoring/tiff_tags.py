@@ -11,11 +11,56 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 # ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Copyright
+REDUCED, SUB_IMAGES, DNG_VERSION, PHOTOMETRIC, EXTRA_SAMPLES = 254, 330, 50706, 262, 338
+RAW_COLOURS = (32803, 34892)  # of a sensor's own pixels
 TEXTS = (270, 271, 272, 305, 306, 315, 316, 33432)
 EXIF_FOLDER, GPS_FOLDER = 0x8769, 0x8825
 ASCII, LONG = 2, 4
 CLASSIC = 42  # the version of a TIFF that is no BigTIFF
 UNREADABLE = (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
+
+
+def numbers_of(path: str | Path, page: int = 0) -> dict[int, int]:
+    """The first value of each tag of a TIFF's page; of tags that are no numbers, or
+    too long to stand in the table itself, where they are.
+
+    Nothing of a page that is not there, or of a table that cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            endian = "<" if file.read(2) == b"II" else ">"
+            big = struct.unpack(endian + "H", file.read(2))[0] != CLASSIC
+            file.seek(8 if big else 4)
+            count_of, place_of, size = ("Q", "Q", 20) if big else ("H", "I", 12)
+
+            def number(kind):
+                kind = endian + kind
+                return struct.unpack(kind, file.read(struct.calcsize(kind)))[0]
+
+            for _ in range(page + 1):
+                file.seek(number(place_of))
+                entries = file.read(size * min(number(count_of), 2**16))
+    except (*UNREADABLE, OverflowError):
+        return {}
+    values = {}
+    for start in range(0, len(entries) - size + 1, size):
+        tag, kind = struct.unpack_from(endian + "HH", entries, start)
+        form = endian + {1: "B", 3: "H"}.get(kind, "I")
+        values[tag] = struct.unpack_from(form, entries, start + (12 if big else 8))[0]
+    return values
+
+
+def is_camera_raw(path: str | Path) -> bool:
+    """Whether a TIFF is a camera's raw file: DNG, NEF, ARW, CR2, PEF.
+
+    Their first page is a preview, or pixels of a sensor that are no picture yet.
+    """
+    with open(path, "rb") as file:
+        if file.read(10)[8:] == b"CR":
+            return True
+    tags = numbers_of(path)
+    preview = tags.get(REDUCED, 0) & 1 and SUB_IMAGES in tags
+    return DNG_VERSION in tags or preview or tags.get(PHOTOMETRIC) in RAW_COLOURS
 
 
 def read_exif(path: str | Path) -> bytes | None:

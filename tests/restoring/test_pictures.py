@@ -5,6 +5,7 @@
 """
 
 import io
+import struct
 import sys
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import pyvips
 import tifffile
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from swinir_lite import imresize, load_model, to_image
 from swinir_lite.measuring.evaluation import restore as reading_path
@@ -189,6 +190,40 @@ def test_exif_that_is_too_long_is_dropped_and_said(photo, restored):
     assert read_png(path).shape == (16, 16, 3)
 
 
+def iptc(content):
+    """A JPEG with a caption as news agencies write it."""
+    caption = b"\x1c\x02\x78\x00\x08Caption."
+    block = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0" + struct.pack(">I", len(caption))
+    block += caption + bytes(len(caption) % 2)
+    return content[:2] + b"\xff\xed" + struct.pack(">H", len(block) + 2) + block + (
+        content[2:]
+    )  # fmt: skip
+
+
+def test_captions_are_kept_or_said_to_be_dropped(photo, restored):
+    content = iptc(saved(Image.fromarray(photo(8, 8)), "jpeg"))
+    path, err = restored(content, "jpg", to="jpg")
+    assert err == ""
+    assert b"Caption." in path.read_bytes()
+    for to in ("png", "webp", "tif"):
+        path, err = restored(content, "jpg", to=to)
+        assert "its IPTC (caption, keywords) was dropped" in err
+        assert b"Photoshop" not in path.read_bytes()
+        assert restored(content, "jpg", "--strip-metadata", to=to)[1] == ""
+
+
+def test_texts_of_a_png_are_kept_or_said_to_be_dropped(photo, restored):
+    text = png_chunk(b"tEXt", b"parameters\0a cat, 20 steps")
+    content = png(photo(8, 8), before=text)
+    path, err = restored(content, "png")
+    assert err == ""
+    with Image.open(path) as image:
+        assert image.info["parameters"] == "a cat, 20 steps"
+    for to in ("jpg", "tif", "webp"):
+        _, err = restored(content, "png", to=to)
+        assert "its text (parameters) was dropped" in err
+
+
 @pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
 def test_metadata_is_dropped_when_asked(photo, restored, to):
     profile = icc_profile(P3)
@@ -203,6 +238,92 @@ def test_metadata_is_dropped_when_asked(photo, restored, to):
     with Image.open(path) as image:
         assert image.info["icc_profile"] == profile
         assert image.getexif().get_ifd(0x8825) == {}
+
+
+# Colours told without a profile
+
+
+def nclx(content, primaries, transfer):
+    """An AVIF or HEIC with other numbers in its box of colours."""
+    at = content.index(b"colrnclx") + 8
+    return content[:at] + struct.pack(">2H", primaries, transfer) + content[at + 4 :]
+
+
+def heic(image, **options):
+    import pillow_heif
+
+    file = io.BytesIO()
+    pillow_heif.from_pillow(image).save(file, quality=95, **options)
+    return file.getvalue()
+
+
+def chrm(white, primaries):
+    numbers = [round(1e5 * n) for point in (white, *primaries) for n in point]
+    return png_chunk(b"cHRM", struct.pack(">8I", *numbers))
+
+
+FLAT = np.full((16, 16, 3), (230, 60, 60), np.uint8)
+D65 = (0.3127, 0.3290)
+TOLD = {
+    "cicp.png": lambda: png(FLAT, before=png_chunk(b"cICP", bytes([12, 13, 0, 1]))),
+    "chrm.png": lambda: png(FLAT, before=chrm(D65, P3)),
+    "a.avif": lambda: nclx(saved(Image.fromarray(FLAT), "avif", quality=100), 12, 13),
+    "a.heic": lambda: nclx(heic(Image.fromarray(FLAT)), 12, 13),
+}
+
+
+def shown(path):
+    """Pixels of a result as a screen of sRGB shows them."""
+    with Image.open(path) as image:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        srgb = ImageCms.createProfile("sRGB")
+        return np.array(
+            ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
+        )
+
+
+@pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("name", TOLD)
+def test_colours_told_without_a_profile_look_the_same(restored, name, to):
+    path, err = restored(TOLD[name](), name.split(".")[1], *PLAIN, to=to)
+    assert err == ""
+    assert close(shown(path), np.full((32, 32, 3), (250, 31, 49)), 4)
+
+
+@pytest.mark.parametrize(("bands", "array"), [(3, FLAT), (1, FLAT[..., 1])])
+def test_the_gamma_of_a_png_is_kept(restored, bands, array):
+    linear = png(array, before=png_chunk(b"gAMA", struct.pack(">I", 100_000)))
+    path, _ = restored(linear, "png", *PLAIN)
+    light = array[0, 0] / 255
+    expected = np.rint(255 * (1.055 * light ** (1 / 2.4) - 0.055))
+    assert close(shown(path), np.full((32, 32, 3), expected), 1)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        png_chunk(b"gAMA", struct.pack(">I", 45455)),
+        png_chunk(b"gAMA", struct.pack(">I", 100_000)) + png_chunk(b"sRGB", b"\0"),
+        png_chunk(b"cICP", bytes([1, 13, 0, 1])),
+        png_chunk(b"gAMA", bytes(4)),
+        png_chunk(b"cHRM", bytes(32)),
+        png_chunk(b"cHRM", struct.pack(">8i", *[2**31 - 1] * 8)),
+        png_chunk(b"cICP", b"\1"),
+    ],
+)
+def test_what_tells_srgb_or_nonsense_needs_no_profile(restored, chunks):
+    path, err = restored(png(FLAT, before=chunks), "png", *PLAIN)
+    assert err == ""
+    with Image.open(path) as image:
+        assert "icc_profile" not in image.info
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_a_high_dynamic_range_is_refused(refused_picture, transfer):
+    told = png_chunk(b"cICP", bytes([9, transfer, 0, 1]))
+    assert "high dynamic range" in refused_picture(png(FLAT, before=told), "png")
+    content = nclx(saved(Image.fromarray(FLAT), "avif"), 9, transfer)
+    assert "high dynamic range" in refused_picture(content, "avif")
 
 
 # Alpha
@@ -288,6 +409,19 @@ def test_jpeg_cannot_be_transparent(photo, tmp_path, restore):
     assert not (tmp_path / "a.jpg").exists()
 
 
+def test_what_a_tiff_says_is_no_transparency_hides_nothing(photo, restored):
+    selection = np.zeros((12, 16), np.uint8)
+    for colours in (photo(12, 16), photo(12, 16)[..., 0]):
+        file = io.BytesIO()
+        tifffile.imwrite(
+            file, np.dstack([colours, selection]), extrasamples=["unspecified"],
+            photometric="rgb" if colours.ndim == 3 else "minisblack",
+        )  # fmt: skip
+        path, err = restored(file.getvalue(), "tif", *PLAIN, to="tif")
+        assert "channel beside the colours, no transparency, was dropped" in err
+        assert close(tifffile.imread(path), enlarged(colours))
+
+
 # Gray and colour
 
 
@@ -302,6 +436,18 @@ def test_a_gray_picture_stays_gray(photo, restored, kind, to):
         colours = np.array(image.convert("RGB")).astype(int)
     if kind != "webp":
         assert (colours == colours[..., :1]).all()
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "avif", "tiff"])
+def test_a_gray_picture_in_three_channels_stays_gray(photo, restored, kind):
+    gray = Image.fromarray(photo(12, 16)).convert("L")
+    if kind != "avif":  # that has gray, which libvips expands
+        gray = gray.convert("RGB")
+    lossless = {"lossless": True} if kind == "webp" else {}
+    path, _ = restored(saved(gray, kind, **lossless), kind)
+    result = read_png(path).astype(int)
+    assert result.shape == (24, 32, 3)
+    assert (result == result[..., :1]).all()
 
 
 @pytest.mark.parametrize("scale", [1, 2])
@@ -409,20 +555,50 @@ def test_16_bits_that_a_format_lacks_are_said(restored, to):
         assert image.size == (96, 80)
 
 
+def heic10(array):
+    """A HEIC of 10 bits from uint16 (H, W, 3)."""
+    import pillow_heif
+
+    file, size = io.BytesIO(), array.shape[1::-1]
+    image = pillow_heif.from_bytes(mode="RGB;16", size=size, data=array.tobytes())
+    image.save(file, quality=100, chroma=444)
+    return file.getvalue()
+
+
+def test_a_heic_of_10_bits_is_written_as_16(restored, tmp_path):
+    smooth = np.dstack([np.tile(np.linspace(0, 65535, 96), (64, 1))] * 3)
+    content = heic10(smooth.round().astype(np.uint16))
+    path, err = restored(content, "heic", *PLAIN)
+    result = read_png(path)
+    assert (err, result.dtype) == ("", np.uint16)
+    assert result.max() == 65535
+    assert close(result, enlarged(smooth.round().astype(np.uint16)), 700)
+    (tmp_path / "a.heic").write_bytes(content)
+    assert decoding.is_deep(tmp_path / "a.heic")
+
+
+def test_a_cmyk_tiff_of_16_bits_stays_at_16(restored):
+    file = io.BytesIO()
+    tifffile.imwrite(file, DEEP, photometric="separated")
+    path, err = restored(file.getvalue(), "tif", to="png")
+    assert "CMYK was converted" in err
+    assert read_png(path).dtype == np.uint16
+
+
 # Palettes, one bit, CMYK, other formats
 
 
 def test_a_palette_is_converted_and_said(photo, restored):
     image = Image.fromarray(photo(12, 16)).quantize(32)
-    for kind in ("png", "gif"):
+    for kind in ("png", "gif", "tiff", "bmp"):
         path, err = restored(saved(image, kind), kind, *PLAIN)
-        assert "palette was converted to RGB" in err
+        assert "its palette was converted to RGB" in err
         assert close(read_png(path), enlarged(np.array(image.convert("RGB"))))
 
 
 def test_one_bit_is_converted_and_said(photo, restored):
     image = Image.fromarray(photo(12, 16)).convert("1")
-    for kind in ("png", "tiff"):
+    for kind in ("png", "tiff", "bmp"):
         path, err = restored(saved(image, kind), kind, *PLAIN)
         assert "1-bit pixels were converted to gray of 8 bits" in err
         expected = enlarged(np.array(image.convert("L")))
@@ -466,6 +642,57 @@ def test_heic_names_the_package_that_reads_it(refused_picture, monkeypatch):
 def test_bmp(photo, restored):
     image = Image.fromarray(photo(12, 16))
     path, _ = restored(saved(image, "bmp"), "bmp", *PLAIN)
+    assert close(read_png(path), enlarged(photo(12, 16)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_limit_of_pillow_is_not_ours(restored, monkeypatch, photo):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # a warning above, then errors
+    for size in ((10, 15), (12, 40)):
+        image = Image.fromarray(photo(*size))
+        assert restored(saved(image, "bmp"), "bmp")[1] == ""
+
+
+def test_what_a_heic_and_a_bmp_say_is_kept(photo, restored):
+    image = Image.fromarray(photo(16, 16))
+    path, _ = restored(heic(image, xmp=xmp(), exif=exif(6).tobytes()), "heic")
+    assert b'dc:format="mine"' in path.read_bytes()
+    with Image.open(path) as result:
+        assert result.getexif()[0x0110] == "Camera"
+        assert result.getexif()[0x0112] == 1
+    path, _ = restored(saved(image, "bmp", dpi=(300, 300)), "bmp")
+    with Image.open(path) as result:
+        assert result.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def raw_file(*tags, first, **options):
+    """A TIFF as cameras write them: a preview, and a sensor's pixels."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file, **options) as tiff:
+        tiff.write(first, subfiletype=1, subifds=1, extratags=tags)
+        tiff.write(RAMP, photometric=32803)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"byteorder": ">"}])
+def test_a_cameras_raw_file_is_not_its_preview(photo, refused_picture, options):
+    first, file = photo(6, 8), io.BytesIO()
+    version = (50706, "B", 4, b"\1\4\0\0", True)
+    assert "raw file" in refused_picture(raw_file(first=first, **options), "nef")
+    content = raw_file(version, first=first, **options)
+    assert "raw file" in refused_picture(content, "tif")
+    tifffile.imwrite(file, RAMP, photometric=32803, **options)
+    assert "raw file" in refused_picture(file.getvalue(), "pef")
+    plain = saved(Image.fromarray(first), "tiff")
+    assert "raw file" in refused_picture(plain[:8] + b"CR" + plain[10:], "cr2")
+
+
+def test_a_pyramid_is_no_raw_file(photo, restored):
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as tiff:
+        tiff.write(photo(12, 16), subifds=1, photometric="rgb")
+        tiff.write(photo(12, 16)[::2, ::2].copy(), subfiletype=1, photometric="rgb")
+    path, _ = restored(file.getvalue(), "tif", *PLAIN)
     assert close(read_png(path), enlarged(photo(12, 16)))
 
 
