@@ -5,6 +5,7 @@ file is seen to hold it: reading takes about as much memory as the file has byte
 """
 
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -48,7 +49,9 @@ def read_pickle(path: str | Path) -> Any:
         try:
             check_sizes(file, path.stat().st_size)
             file.seek(0)
-            return torch.load(file, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():  # of kinds of tensors that are refused
+                warnings.simplefilter("ignore")
+                return torch.load(file, map_location="cpu", weights_only=True)
         except (*UNREADABLE, OSError) as error:
             message = other_kind(path) or "it is damaged, or holds more than tensors"
             raise InputError(f"{path} cannot be read as weights: {message}") from error

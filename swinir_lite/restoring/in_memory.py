@@ -14,11 +14,17 @@ from ..checkpoint import load_model
 from ..errors import InputError
 from ..shipped_weights import known_degradation, shipped_models
 from ..speed.network import fastest
+from .decoding import SLACK
 from .pictures import Picture, Result
 from .tiles import restore_rows
 
 Kind = TypeVar("Kind", Image.Image, np.ndarray)
-MODES = ("L", "LA", "RGB", "RGBA", "I;16")
+MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B")
+# How another mode becomes one of these without a loss; the rest by "RGB"
+CONVERSIONS = {
+    "I": ".convert('I;16')", "PA": ".convert('RGBA')", "RGBa": ".convert('RGBA')",
+    "La": ".convert('LA')", "1": ".convert('L')",
+}  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -55,12 +61,30 @@ def checked_array(picture: np.ndarray) -> np.ndarray:
             f"got {picture.shape}"
         )
     if np.issubdtype(array.dtype, np.floating):
-        if not (array.min() >= 0 and array.max() <= 1):  # NaN is neither
-            low, high = array.min(), array.max()
+        low, high = array.min(), array.max()
+        if not (low >= -SLACK and high <= 1 + SLACK):  # NaN is neither
             raise InputError(f"a float picture lies in 0..1, got {low:g} to {high:g}")
-    elif array.dtype not in (np.uint8, np.uint16):
+        if low < 0 or high > 1:
+            array = array.clip(0, 1)
+    elif array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise InputError(f"need uint8, uint16 or float, got {array.dtype}")
     return array
+
+
+def checked_image(image: Image.Image) -> Image.Image:
+    """An image of a mode that can be restored, a transparent colour as alpha."""
+    if image.mode in ("L", "RGB") and "transparency" in image.info:
+        return image.convert("LA" if image.mode == "L" else "RGBA")
+    if image.mode in MODES:
+        return image
+    how = "as by picture" + CONVERSIONS.get(image.mode, ".convert('RGB')")
+    if image.mode == "P" and "transparency" in image.info:
+        how = "as by picture.convert('RGBA')"
+    if image.mode == "F":
+        how = "as by numpy.asarray(picture), its values in 0..1"
+    raise InputError(
+        f"mode {image.mode}, need {', '.join(MODES)}; convert it first, {how}"
+    )
 
 
 def restore_array(
@@ -75,7 +99,8 @@ def restore_array(
         channels=picture.channels, window=config.window_size, note=note,
         dtype=result.takes, **how,
     )  # fmt: skip
-    return np.concatenate([result.finish(part) for part in rows])
+    restored = np.concatenate([result.finish(part) for part in rows])
+    return restored.astype(array.dtype, copy=False)  # its order of bytes too
 
 
 def restore_image(
@@ -98,7 +123,8 @@ def restore_image(
 
     Args:
         picture: of Pillow, mode L, LA, RGB, RGBA or I;16; or an array, uint8, uint16
-            or float in 0..1, of shape (H, W) or (H, W, C) with C from 1 to 4.
+            or float in 0..1, of shape (H, W) or (H, W, C) with C from 1 to 4. A
+            transparent colour of Pillow's (`info["transparency"]`) becomes alpha.
         model: the name of a shipped model, a file or folder that `load_model` reads,
             or a model.
         img_range: as for `load_model`, for a file that does not say it.
@@ -124,11 +150,7 @@ def restore_image(
         "degradation": known_degradation(model) if isinstance(model, str) else None,
     }  # fmt: skip
     if isinstance(picture, Image.Image):
-        if picture.mode not in MODES:
-            raise InputError(
-                f"mode {picture.mode}, need {', '.join(MODES)}; convert it first, as "
-                "by picture.convert('RGB')"
-            )
+        picture = checked_image(picture)
         array = np.array(picture)
     elif isinstance(picture, np.ndarray):
         array = picture

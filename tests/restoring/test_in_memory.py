@@ -71,6 +71,47 @@ def test_types_agree(photo, model):
         np.testing.assert_allclose(result / white, results[-1], atol=0.0021)
 
 
+@pytest.mark.parametrize("dtype", [">u2", ">f4", "<f2"])
+def test_arrays_keep_their_order_of_bytes(photo, model, dtype):
+    native = np.dtype(dtype).newbyteorder("=")
+    array = as_type(photo(9, 12), np.uint16 if "u" in dtype else native)
+    restored = swinir_lite.restore_image(array.astype(dtype), model)
+    assert restored.dtype == dtype
+    np.testing.assert_array_equal(restored, swinir_lite.restore_image(array, model))
+
+
+def test_a_pillow_image_of_the_other_order_of_bytes(photo, model):
+    image = Image.fromarray(as_type(photo(9, 12)[..., 0], np.uint16).astype(">u2"))
+    restored = swinir_lite.restore_image(image, model)
+    assert (image.mode, restored.mode) == ("I;16B", "I;16B")
+
+
+@pytest.mark.parametrize(("mode", "with_alpha"), [("L", "LA"), ("RGB", "RGBA")])
+def test_a_transparent_colour_of_pillow_becomes_alpha(photo, model, mode, with_alpha):
+    array = photo(12, 16)
+    array[:4, :4] = 5
+    image = Image.fromarray(array).convert(mode)
+    image.info["transparency"] = image.getpixel((0, 0))
+    restored = swinir_lite.restore_image(image, model)
+    assert restored.mode == with_alpha
+    assert "transparency" not in restored.info
+    alpha = np.array(restored)[..., -1]
+    assert alpha[0, 0] == 0
+    assert alpha[-1, -1] == 255
+    assert "transparency" in image.info
+
+
+def test_a_float_a_little_beyond_its_range(photo, model):
+    array = as_type(photo(9, 12), np.float32)
+    expected = swinir_lite.restore_image(array.clip(0, 1), model)
+    array[array == array.max()] = 1 + 1e-6
+    array[array == array.min()] = -1e-6
+    restored = swinir_lite.restore_image(array, model)
+    assert restored.min() >= 0
+    assert restored.max() <= 1
+    assert np.abs(restored - expected).max() < 0.5
+
+
 def test_what_was_given_stays(photo, model):
     array = photo(9, 12)
     before = array.copy()
@@ -94,7 +135,10 @@ def test_gray_through_a_colour_model_is_gray(photo, model):
         (np.zeros((0, 4), np.uint8), r"got \(0, 4\)"),
         (np.full((3, 4), 2.0), "lies in 0..1, got 2 to 2"),
         (np.full((3, 4), np.nan), "lies in 0..1, got nan"),
-        (Image.new("P", (4, 3)), "mode P, need L"),
+        (Image.new("P", (4, 3)), r"mode P, need L.*picture.convert\('RGB'\)"),
+        (Image.new("I", (4, 3)), r"picture.convert\('I;16'\)"),
+        (Image.new("PA", (4, 3)), r"picture.convert\('RGBA'\)"),
+        (Image.new("F", (4, 3)), r"numpy.asarray\(picture\)"),
         ([[1]], "need a Pillow image or an array, got list"),
         (torch.zeros(3, 4), "need a Pillow image or an array, got Tensor"),
     ],
