@@ -100,7 +100,7 @@ class Picture:
         self.dtype = pixels.dtype.newbyteorder("=")
         self.white = white or white_of(self.dtype)
         self.notes = list(notes or ())
-        if self.channels < self.colours:
+        if self.channels < self.colours and not self.is_gray:
             self.notes.append(
                 "the model is for gray pictures: luma was restored, colour is as it was"
             )

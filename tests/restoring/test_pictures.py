@@ -444,10 +444,13 @@ def test_a_gray_picture_in_three_channels_stays_gray(photo, restored, kind):
     if kind != "avif":  # that has gray, which libvips expands
         gray = gray.convert("RGB")
     lossless = {"lossless": True} if kind == "webp" else {}
-    path, _ = restored(saved(gray, kind, **lossless), kind)
-    result = read_png(path).astype(int)
-    assert result.shape == (24, 32, 3)
-    assert (result == result[..., :1]).all()
+    for channels in (3, 1):
+        content = saved(gray, kind, **lossless)
+        path, err = restored(content, kind, channels=channels)
+        result = read_png(path).astype(int)
+        assert err == ""
+        assert result.shape == (24, 32, 3)
+        assert (result == result[..., :1]).all()
 
 
 @pytest.mark.parametrize("scale", [1, 2])
