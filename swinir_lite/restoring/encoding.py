@@ -61,7 +61,7 @@ class Encoding:
                 f"its result has {width}x{height} pixels, {name} at most {longest} a "
                 "side; use --format png or tiff"
             )
-        if self.format == "jpeg" and picture.has_alpha:
+        if self.format == "jpeg" and not picture.is_opaque():
             raise InputError("it is transparent, which JPEG cannot be; --format png")
 
     def keeps_iptc(self, header: pyvips.Image) -> bool:

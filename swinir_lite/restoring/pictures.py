@@ -105,6 +105,14 @@ class Picture:
                 "the model is for gray pictures: luma was restored, colour is as it was"
             )
 
+    def is_opaque(self) -> bool:
+        """Whether nothing of the picture is transparent, as in most screenshots."""
+        return not self.has_alpha or all(
+            (self.pixels[top : top + ROWS_COMPARED, 0 : self.width][..., -1]
+             == self.white).all()
+            for top in range(0, self.height, ROWS_COMPARED)
+        )  # fmt: skip
+
     def bands(self, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Colours and alpha of a rectangle, float32 (h, w, bands) in [0, 1]."""
         pixels = self.pixels[top : top + height, left : left + width]
@@ -221,13 +229,20 @@ class Result:
         top: how many rows are done.
     """
 
-    def __init__(self, picture: Picture, scale: int, dtype: np.dtype | None = None):
+    def __init__(
+        self,
+        picture: Picture,
+        scale: int,
+        dtype: np.dtype | None = None,
+        with_alpha: bool = True,
+    ):
         self.picture, self.scale, self.top = picture, scale, 0
+        self.with_alpha = picture.has_alpha and with_alpha
         self.dtype = dtype or picture.dtype
         as_is = picture.channels == picture.colours and not picture.is_gray
         whole = as_is and self.dtype.kind == "u"
         self.takes = self.dtype if whole else np.float32
-        bands = picture.colours + picture.has_alpha
+        bands = picture.colours + self.with_alpha
         self.shape = picture.height * scale, picture.width * scale, bands
 
     def enlarged(
@@ -261,7 +276,7 @@ class Result:
         elif picture.is_gray:
             rows = np.repeat(to_luma(rows), 3, 2)
         rows = self.rounded(rows)
-        if picture.has_alpha:
+        if self.with_alpha:
             alpha = self.enlarged(picture.read_alpha, len(rows))
             rows = np.concatenate([rows, self.rounded(alpha)], 2)
         self.top += len(rows)
@@ -333,8 +348,8 @@ class PictureWriter:
 
     def result_of(self, picture: Picture) -> Result:
         """What becomes of a picture's rows."""
-        shallow = self.encoding.format in EIGHT_BITS
-        return Result(picture, self.scale, np.dtype(np.uint8) if shallow else None)
+        dtype = np.dtype(np.uint8) if self.encoding.format in EIGHT_BITS else None
+        return Result(picture, self.scale, dtype, self.encoding.format != "jpeg")
 
     def write(self, rows: np.ndarray) -> None:
         """Take the next rows, (n, width * scale, channels); see `Result.finish`."""

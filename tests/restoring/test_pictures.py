@@ -422,6 +422,17 @@ def test_what_a_tiff_says_is_no_transparency_hides_nothing(photo, restored):
         assert close(tifffile.imread(path), enlarged(colours))
 
 
+@pytest.mark.parametrize("bands", [[0, 1, 2, 3], [0, 3]])
+def test_alpha_that_hides_nothing_does_not_stand_in_the_way_of_jpeg(
+    photo, restored, bands
+):
+    opaque = np.dstack([photo(90, 16), np.full((90, 16), 255, np.uint8)])[..., bands]
+    path, err = restored(png(opaque), "png", *PLAIN, "--quality", 100, to="jpg")
+    assert err == ""
+    with Image.open(path) as image:
+        assert close(np.atleast_3d(image), enlarged(opaque[..., :-1]), 12)
+
+
 # Gray and colour
 
 
