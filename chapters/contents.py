@@ -158,9 +158,9 @@ def numbers() -> str:
             "within one of 255 levels of what the authors' script saves, for each of "
             "their 14 configurations.",
             f"- **{ours:.1f} ms for 360x640 pixels** on an H200, in bfloat16. The "
-            f"official code takes {shipped:.0f} ms as it ships (in float32), {masks:.0f} "
-            f"with its masks kept and about {compiled:.0f} compiled. Of the later "
-            "networks in chapter 15, all designed to be fast, the quickest takes "
+            f"official code takes {shipped:.0f} ms as it ships (in float32), "
+            f"{masks:.0f} with its masks kept and about {compiled:.0f} compiled. Of "
+            "the later networks in chapter 15, designed to be fast, the quickest takes "
             f"{quickest:.0f}.",
             f"- **{minutes} minutes of one GPU** to {reached} dB on {sets} (x2), where "
             f"the paper has {published} after half a million steps: one seed, trained "
