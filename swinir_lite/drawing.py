@@ -73,7 +73,7 @@ def cells(
     values: ArrayLike,
     colors: Sequence[Sequence[ColorType]] | None = None,
     size: float = 1.0,
-    font: float = 8,
+    font: float = 9,
 ) -> None:
     """Draw a matrix as a grid of cells with its top left corner at (x, y).
 
@@ -138,7 +138,7 @@ def arrow(
     ax.annotate("", xy=end, xytext=start, arrowprops=style)
     if text:
         middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 - 0.15
-        ax.text(*middle, text, ha="center", va="bottom", fontsize=8, color=color)
+        ax.text(*middle, text, ha="center", va="bottom", fontsize=9, color=color)
 
 
 def axis_label(

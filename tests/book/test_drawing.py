@@ -107,3 +107,15 @@ def test_style_uses_the_palette():
     with plt.rc_context():
         drawing.use_style()
         assert [c["color"] for c in plt.rcParams["axes.prop_cycle"]] == drawing.SERIES
+
+
+def test_labels_are_large_enough_for_a_phone():
+    ax = drawing.canvas(8, 8)
+    drawing.cells(ax, 0, 0, [[1, 2]])
+    drawing.box(ax, 3, 0, 2, 1, "box")
+    drawing.arrow(ax, (0, 4), (4, 4), "arrow")
+    drawing.axis_label(ax, 0, 6, "H")
+    figure = drawing.show_images([np.zeros((4, 4))], ["title"])
+    labels = [text for text in ax.texts if text.get_text()] + [figure.axes[0].title]
+    assert len(labels) == 6
+    assert min(label.get_fontsize() for label in labels) >= 9
