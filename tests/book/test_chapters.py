@@ -1,5 +1,9 @@
 """The form of the chapters: what every reader may count on in every notebook."""
 
+import ast
+import base64
+import inspect
+import io
 import json
 import re
 import statistics
@@ -7,8 +11,10 @@ import sys
 
 import nbformat
 import pytest
+from PIL import Image
 
 import swinir_lite
+from swinir_lite import drawing
 
 from .notebooks import CHAPTERS, ROOT, read_cells, tags
 
@@ -35,11 +41,27 @@ TYPED = re.compile(
 EXERCISE = re.compile(r"^\*\*Exercise \S+\*\* \((warm-up|medium|harder)\)\. ", re.M)
 MACHINE = re.compile(r"(?<![\w.])/(work|root|tmp|home|Users|content)/\w")
 MEGABYTE = 1024**2
+# 6.5 inches, and the 0.1 inches that matplotlib's tight box adds on each side
+WIDEST = round((6.5 + 2 * 0.1) * drawing.STYLE["figure.dpi"])
+SMALLEST = 9  # points
+FONTS = {"font", "fontsize", "labelsize", "title_fontsize", "font.size"}
+WRITES = {"text", "annotate", "set_title", "set_xlabel", "set_ylabel", "suptitle"}
+PLACES = {  # where swinir_lite.drawing's functions take a font
+    name: list(inspect.signature(getattr(drawing, name)).parameters).index("font")
+    for name in ("box", "cells")
+}
+SMALL = {"xx-small", "x-small", "small", "smaller"}
+
+
+def pictures(cell):
+    """The PNG files that a code cell shows, in base64."""
+    shown = [output.get("data", {}) for output in cell.outputs]
+    return [data["image/png"] for data in shown if "image/png" in data]
 
 
 def images(cell):
     """How many pictures a code cell shows."""
-    return sum("image/png" in output.get("data", {}) for output in cell.outputs)
+    return len(pictures(cell))
 
 
 def alt_text(cell):
@@ -138,6 +160,44 @@ def cell_problems(cells):
         yield f"the median code cell on show has {median} lines, below 7"
 
 
+def named_values(node):
+    """The pairs of name and value in a dictionary's or a call's code."""
+    if isinstance(node, ast.Dict):
+        keys = [getattr(key, "value", None) for key in node.keys]
+        return [*zip(keys, node.values)]
+    if not isinstance(node, ast.Call):
+        return []
+    function = getattr(node.func, "attr", None)
+    named = [(keyword.arg, keyword.value) for keyword in node.keywords]
+    if function in WRITES:
+        named += [("font", value) for name, value in named if name == "size"]
+    if function in PLACES:
+        named += [("font", value) for value in node.args[PLACES[function] :]]
+    return named
+
+
+def fonts(source):
+    """The sizes of fonts that code names, in points or in matplotlib's words."""
+    for node in ast.walk(ast.parse(source)):
+        for name, value in named_values(node):
+            if name in FONTS and isinstance(value, ast.Constant):
+                yield value.value
+
+
+def phone_problems(cells):
+    """Figures whose labels a phone, 390 pixels wide, shows too small to read."""
+    for i, cell in enumerate(cells):
+        if cell.cell_type != "code" or "solution" in tags(cell):
+            continue
+        for picture in pictures(cell):
+            width = Image.open(io.BytesIO(base64.b64decode(picture))).width
+            if width > WIDEST:
+                yield f"cell {i} shows {width} pixels of width, at most {WIDEST}"
+        for size in fonts(cell.source) if "%pip" not in cell.source else ():
+            if size in SMALL or (isinstance(size, int | float) and size < SMALLEST):
+                yield f"cell {i} has a font of {size} points, at least {SMALLEST}"
+
+
 def is_appendix(path):
     """Whether a chapter may do without questions and exercises."""
     return path.stem.startswith("A")
@@ -185,6 +245,7 @@ def chapter_problems(path):
     found += size_problems(path, cells)
     found += answer_problems(cells)
     found += cell_problems(cells)
+    found += phone_problems(cells)
     found += exercise_problems(path, cells)
     if not is_appendix(path):
         found += text_problems(cells)
@@ -249,6 +310,13 @@ def code(source, count, *tags, **metadata):
     return cell
 
 
+def picture(width):
+    """A PNG file in base64."""
+    file = io.BytesIO()
+    Image.new("L", (width, 4)).save(file, "png")
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def sound_chapter():
     """The smallest chapter in which nothing is wrong."""
     name = "03_window_partition"
@@ -269,7 +337,7 @@ def sound_chapter():
         markdown("## Exercises"),
     ]
     cells[6].outputs = [
-        nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8="})
+        nbformat.v4.new_output("display_data", {"image/png": picture(WIDEST)})
     ]
     for k in (1, 2, 3):
         cells.append(markdown(f"**Exercise 3.{k}** (medium). Do it."))
@@ -325,6 +393,20 @@ DEFECTS = [
     (lambda c: c[6].metadata.pop("mystnb"), "without alt text"),
     (lambda c: c[6].metadata.mystnb.update(code_prompt_show="!"), "names its fold"),
     (lambda c: c[6].outputs.append(c[6].outputs[0]), "2 images"),
+    (
+        lambda c: c[6].outputs[0].data.update({"image/png": picture(WIDEST + 1)}),
+        f"cell 6 shows {WIDEST + 1} pixels of width",
+    ),
+    *(
+        (lambda c, drawn=drawn: c[6].update(source=drawn), f"font of {size} points")
+        for drawn, size in [
+            ("draw(fontsize=8.5)", 8.5),
+            ("style = {'labelsize': 7}", 7),
+            ("ax.text(0, 0, 'here', size=6)", 6),
+            ("ax.legend(fontsize='small')", "small"),
+            ("drawing.box(ax, 0, 0, 1, 1, 'conv', color, 5)", 5),
+        ]
+    ),
     (lambda c: c[6].update(source="x = 1\n" * 41), "41 lines"),
     (lambda c: c[6].update(source="x = 1\n" * 7), "median"),
     (lambda c: c[6].update(source="x = 1\n" * 321), "321 lines of code on show"),
