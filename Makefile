@@ -45,7 +45,7 @@ lint: $(installed) ## check the style of code and chapters
 	$(run) ruff format --check .
 
 unit: $(site) ## run the unit tests, those of the built site among them
-	OMP_NUM_THREADS=1 $(run) pytest -n 2 tests
+	OMP_NUM_THREADS=1 $(run) pytest -n 2 --dist worksteal tests
 
 fuzz: $(installed) ## read files that were damaged in every way we know, thousands of them
 	FUZZ=all OMP_NUM_THREADS=1 $(run) pytest tests/fuzz

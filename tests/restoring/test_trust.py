@@ -132,9 +132,15 @@ def test_what_the_system_says_of_a_full_disk_is_one_reason(
     assert err.endswith("00.png: cannot be written: No space left on device\n")
 
 
+def as_from_a_terminal():
+    """Background jobs of a shell ignore Ctrl-C, and so does what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_by_ctrl_c(folder, start, tmp_path):
     out = tmp_path / "out"
-    process = start(folder, "-o", out, "--self-ensemble")
+    how = folder, "-o", out, "--self-ensemble"
+    process = start(*how, preexec_fn=as_from_a_terminal)
     wait_for_a_result(out)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=WAIT)
