@@ -156,7 +156,7 @@ def report(outcome: Outcome, notes: list[str], quiet: bool) -> None:
     elif not quiet:
         tell(in_one_line(f"{job.source} -> {job.target}"))
         for line in dict.fromkeys([*notes, *outcome.notes]):
-            say(f"  note: {line}")
+            say(f"note: {in_one_line(str(job.source))}: {line}")
 
 
 def closing_line(

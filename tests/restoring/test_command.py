@@ -422,3 +422,17 @@ def test_output_and_errors_may_be_closed(folder, restore, tmp_path, monkeypatch)
     status, _, _ = restore(folder, folder / "not_there", "-o", tmp_path / "out")
     assert status == 1
     assert len(files_of(tmp_path / "out")) == 2
+
+
+def test_every_note_names_its_picture(tmp_path, photo, restore):
+    deep = photo(5, 6).astype(np.uint16) * 257
+    for name in ("one.png", "two\n.png"):
+        (tmp_path / name).write_bytes(png(deep))
+    (tmp_path / "plain.png").write_bytes(png(photo(5, 6)))
+    how = "--format", "jpeg", "-o", tmp_path / "out"
+    status, _, err = restore(tmp_path, *how)
+    assert status == 0
+    said = "16 bits were cut to the 8 of JPEG"
+    assert sorted(err.splitlines()) == [
+        f"note: {tmp_path}/{name}: {said}" for name in ("one.png", "two\\n.png")
+    ]
