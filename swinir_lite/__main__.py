@@ -1,6 +1,7 @@
 """The command line: swinir-lite, or python -m swinir_lite (--help lists it all)."""
 
 import io
+import signal
 import sys
 import warnings
 from argparse import ArgumentParser
@@ -76,8 +77,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         status = options.call(options)
-    except KeyboardInterrupt:
-        stop("interrupted", 130)
+    except KeyboardInterrupt as error:
+        number = error.args[0] if error.args else signal.SIGINT
+        stop("interrupted", 128 + number)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:

@@ -2,12 +2,15 @@
 
 import math
 import os
+import signal
 import sys
+import threading
 import time
 import unicodedata
 import warnings
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,8 @@ from .pipeline import Outcome, restore_pictures
 from .planning import Job, Plan, make_plan
 
 SUCCESS, SOME_FAILED, NOTHING_DONE = 0, 1, 2
+# Of `kill` and systemd, and of a terminal that is closed; Windows lacks the second
+ENDINGS = signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)
 PRECISIONS = {
     "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16,
 }  # fmt: skip
@@ -148,6 +153,32 @@ class Pictures:
         return PictureWriter(picture, job.target, self.scale, encoding)
 
 
+@contextmanager
+def ending_cleanly() -> Iterator[None]:
+    """Let a signal that asks for the end be a KeyboardInterrupt that knows its number.
+
+    More of them are ignored from then on, as `timeout` sends two: what is half-written
+    is removed meanwhile. Another way to end, or none as under nohup, is kept.
+    """
+
+    def end(number, frame):
+        for ending in ours:
+            signal.signal(ending, signal.SIG_IGN)
+        raise KeyboardInterrupt(number)
+
+    ours = [n for n in ENDINGS if signal.getsignal(n) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []  # which alone may say what signals do
+    for ending in ours:
+        signal.signal(ending, end)
+    try:
+        yield
+    finally:
+        for ending in ours:
+            if signal.getsignal(ending) is end:
+                signal.signal(ending, signal.SIG_DFL)
+
+
 def report(outcome: Outcome, notes: list[str], quiet: bool) -> None:
     """Say what became of one picture."""
     job = outcome.job
@@ -242,15 +273,17 @@ def run_restore(options: Namespace) -> int:
     outcomes, begin = [], time.perf_counter()
     for dtype, jobs in by_precision(plan.jobs, device, options.precision):
         network = fastest(model, device, dtype)
-        for outcome in restore_pictures(
+        restored = restore_pictures(
             network, jobs, pictures.pages, pictures.writer,
             scale=config.scale, window=config.window_size, tile=options.tile,
             overlap=options.tile_overlap, degradation=known_degradation(options.model),
             self_ensemble=options.self_ensemble,
             strength=options.strength, visible=False if options.quiet else None,
-        ):  # fmt: skip
-            outcomes.append(outcome)
-            report(outcome, pictures.notes.get(outcome.job, []), options.quiet)
+        )  # fmt: skip
+        with ending_cleanly(), closing(restored):
+            for outcome in restored:
+                outcomes.append(outcome)
+                report(outcome, pictures.notes.get(outcome.job, []), options.quiet)
     if not options.quiet:
         seconds = time.perf_counter() - begin
         where = computed_by(network, options.device is not None)

@@ -133,25 +133,55 @@ def test_what_the_system_says_of_a_full_disk_is_one_reason(
 
 
 def as_from_a_terminal():
-    """Background jobs of a shell ignore Ctrl-C, and so does what they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Background jobs of a shell ignore Ctrl-C, nohup's the terminal's end."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
-def test_interrupted_by_ctrl_c(folder, start, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted(folder, start, tmp_path, number):
     out = tmp_path / "out"
     how = folder, "-o", out, "--self-ensemble"
     process = start(*how, preexec_fn=as_from_a_terminal)
     wait_for_a_result(out)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=WAIT)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
+    assert (process.returncode, err) == (128 + number, "error: interrupted\n")
     assert 1 <= len(results(out)) < 12
     check_whole(results(out))
     assert [name for name in os.listdir(out) if name.startswith(".")] == []
 
     process = start(folder, "-o", out, "--skip-existing", "--quiet")
     assert process.communicate(timeout=WAIT) == ("", "")
+    assert process.returncode == 0
+    assert len(results(out)) == 12
+
+
+def test_a_second_signal_leaves_nothing_half_written(folder, start, tmp_path):
+    out = tmp_path / "out"
+    how = folder, "-o", out, "--self-ensemble"
+    process = start(*how, preexec_fn=as_from_a_terminal)
+    wait_for_a_result(out)
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
+        process.send_signal(number)
+        time.sleep(0.01)
+    process.communicate(timeout=WAIT)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert [name for name in os.listdir(out) if name.startswith(".")] == []
+
+
+def test_a_terminal_that_is_closed_ends_nothing_under_nohup(
+    folder, start, tmp_path, small_models
+):
+    def nohup():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    out = tmp_path / "out"
+    how = folder, "-o", out, "-m", small_models[2, 3]
+    process = start(*how, preexec_fn=nohup)
+    wait_for_a_result(out)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=WAIT)
     assert process.returncode == 0
     assert len(results(out)) == 12
 
