@@ -26,7 +26,7 @@ from ..speed.network import fastest
 from ..speed.routes import PATHS
 from ..trained_models import load_trained
 from .decoding import MAX_PIXELS, count_pages, is_deep
-from .encoding import FORMATS, SUFFIXES, Encoding
+from .encoding import FORMATS, LOSSY, SUFFIXES, Encoding
 from .pictures import Picture, PictureWriter, open_picture
 from .pipeline import Outcome, restore_pictures
 from .planning import Job, Plan, make_plan
@@ -246,6 +246,16 @@ def exit_status(plan: Plan, outcomes: list[Outcome]) -> int:
     return SOME_FAILED if some else NOTHING_DONE
 
 
+def check_quality(quality: int | None, formats: set[str]) -> None:
+    """Raise InputError for a quality that no result's format has."""
+    if quality is not None and formats and formats.isdisjoint(LOSSY):
+        lossless = " and ".join(sorted(name.upper() for name in formats))
+        raise InputError(
+            f"--quality {quality} is of JPEG and WebP, results would be {lossless}; "
+            "say --format jpeg or webp, or leave it out"
+        )
+
+
 def run_restore(options: Namespace) -> int:
     """Restore what the options say; returns the exit status."""
     if options.tile and options.tile <= (options.tile_overlap or 0):
@@ -263,6 +273,7 @@ def run_restore(options: Namespace) -> int:
     )  # fmt: skip
     for problem in plan.problems:
         say(f"error: {in_one_line(problem)}")
+    check_quality(options.quality, plan.formats)
     if not plan.jobs and plan.problems:
         return exit_status(plan, [])
     config = model.config

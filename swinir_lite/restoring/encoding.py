@@ -28,7 +28,7 @@ BIG = 2**31  # bytes of pixels, above which a TIFF is a BigTIFF
 STRIP_BYTES = 2**20  # of the file of rows, read at once
 # Pixels a millimetre: what libvips says of a file that says nothing; 72 dpi
 UNKNOWN_RESOLUTION, USUAL_RESOLUTION = 1.0, 72 / MILLIMETRES
-EIGHT_BITS = ("jpeg", "webp")
+EIGHT_BITS = LOSSY = ("jpeg", "webp")
 LONGEST = {"jpeg": 65500, "webp": 16383}  # side, in pixels
 # Of the input's file, not of what is shown; the result has its own
 OWN = {

@@ -43,12 +43,14 @@ class Plan:
         problems: a line for each picture that cannot be restored.
         passed_over: how many files of folders are no pictures, or links to folders.
         skipped: how many results are there already.
+        formats: of all results, also of those that are there or others' share.
     """
 
     jobs: list[Job] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     passed_over: int = 0
     skipped: int = 0
+    formats: set[str] = field(default_factory=set)
 
 
 def walk(folder: Path, leave_out: Path | None, problems: list[str]) -> Iterable[Path]:
@@ -282,6 +284,7 @@ def make_plan(
             jobs[Job(source, path, kind)] = walked
     kept = without_earlier_results(jobs)
     check_meetings(kept)
+    plan.formats = {job.format for job in kept}
     rank, processes = share
     if rank:
         plan.problems.clear()

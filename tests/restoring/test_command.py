@@ -301,6 +301,8 @@ def test_the_name_of_a_format_may_be_its_ending(folder, restore):
         (["--tile", "-5"], "--tile: need a number, 0 or more, got '-5'"),
         (["--tile", "32", "--tile-overlap", "32"], "32x32 cannot overlap by 32"),
         (["--quality", "101"], "--quality: need a number, 1 to 100, got '101'"),
+        (["--quality", "50"], "--quality 50 is of JPEG and WebP, results would be PNG"),
+        (["--format", "tif", "--quality", "50"], "results would be TIFF; say --format"),
         (["--device", "gpu"], "no device is named 'gpu'; say cpu, cuda, or"),
         (["--device", "meta"], "no device 'meta' here: "),
         (["-o", "a.bmp"], "results are not written as .bmp; give a name"),
@@ -436,3 +438,14 @@ def test_every_note_names_its_picture(tmp_path, photo, restore):
     assert sorted(err.splitlines()) == [
         f"note: {tmp_path}/{name}: {said}" for name in ("one.png", "two\\n.png")
     ]
+
+
+def test_a_quality_that_some_results_have_is_no_mistake(folder, restore, tmp_path):
+    Image.open(folder / "a.png").save(folder / "c.webp", lossless=True)
+    how = "-o", tmp_path / "out", "--quality", "30"
+    assert restore(folder, *how)[::2] == (0, "")
+    sizes = {name: len(content) for name, content in files_of(tmp_path / "out").items()}
+    assert sizes["c.webp"] < sizes["a.png"]
+    (tmp_path / "out/c.webp").touch()
+    (tmp_path / "out/a.png").unlink()  # which alone is left to do, and is a PNG
+    assert restore(folder, *how, "--skip-existing")[0] == 0
