@@ -21,7 +21,14 @@ from PIL import Image, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
 
 from ..errors import InputError
-from .formats import animation, check_size, is_animated_png, kind_of, late_metadata
+from .formats import (
+    animation,
+    check_size,
+    is_animated_png,
+    jpeg_comments,
+    kind_of,
+    late_metadata,
+)
 from .profiles import profile_told
 from .tiff_tags import EXTRA_SAMPLES, PHOTOMETRIC, numbers_of, read_exif
 
@@ -48,7 +55,7 @@ PILLOW_ERRORS = (
 )  # fmt: skip
 PALETTE = 3  # as TIFF says how it tells colours
 COLOURS_OF = {0: 1, 1: 1, 2: 3, 5: 4}  # and how many channels others have
-PROFILE, XMP = "icc-profile-data", "xmp-data"
+PROFILE, XMP, COMMENT = "icc-profile-data", "xmp-data", "jpeg-comment-"
 MILLIMETRES = 25.4  # in an inch
 SLACK = 1e-3  # by which float values may lie beyond 0..1
 IN_MEMORY = 2**28  # bytes of pixels; more are decoded to a temporary file
@@ -161,6 +168,8 @@ def upright(
         image = with_blob(image, XMP, late["xmp"])
     if kind == "TIFF" and (block := read_exif(path)):
         image = attach_exif(image, block, notes)
+    for number, comment in enumerate(jpeg_comments(path) if kind == "JPEG" else ()):
+        image = with_blob(image, f"{COMMENT}{number:05}", comment)
     turned = image.get_typeof("exif-ifd0-Orientation") or kind == "TIFF"
     if not turned and kind != "AVIF" and (value := xmp_orientation(image)) > 1:
         image = image.copy()

@@ -13,7 +13,15 @@ import pyvips
 import tifffile
 
 from ..errors import InputError
-from .decoding import MILLIMETRES, PROFILE, XMP, field_of, reason, with_metadata
+from .decoding import (
+    COMMENT,
+    MILLIMETRES,
+    PROFILE,
+    XMP,
+    field_of,
+    reason,
+    with_metadata,
+)
 from .tiff_tags import write_exif
 
 if TYPE_CHECKING:
@@ -26,6 +34,7 @@ SUFFIXES = {
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 BIG = 2**31  # bytes of pixels, above which a TIFF is a BigTIFF
 STRIP_BYTES = 2**20  # of the file of rows, read at once
+COPIED_AT_ONCE = 2**20
 # Pixels a millimetre: what libvips says of a file that says nothing; 72 dpi
 UNKNOWN_RESOLUTION, USUAL_RESOLUTION = 1.0, 72 / MILLIMETRES
 EIGHT_BITS = LOSSY = ("jpeg", "webp")
@@ -90,6 +99,8 @@ class Encoding:
         if texts and self.format != "png":
             named = ", ".join(texts)
             lines.append(f"its text ({named}) was dropped: {name} has no place for it")
+        if comments_of(picture.header) and self.format not in ("jpeg", "png"):
+            lines.append(f"its comment was dropped: {name} has no place for it")
         return lines
 
     def options(self) -> dict[str, Any]:
@@ -163,7 +174,8 @@ def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> N
             f"cannot be written: {said[1] if said else reason(error)}"
         ) from error
     if xmp and encoding.format == "png":
-        append_xmp(path, xmp)
+        append_text(path, b"XML:com.adobe.xmp", xmp)
+    write_comments(path, comments_of(image), encoding.format)
     if encoding.format == "tiff" and image.get_typeof(EXIF):
         write_exif(path, bytes(image.get(EXIF)))
 
@@ -175,9 +187,43 @@ def resolution(header: pyvips.Image, encoding: Encoding) -> dict[str, float]:
     return {"xres": header.xres, "yres": header.yres}
 
 
-def append_xmp(path: Path, packet: bytes) -> None:
-    """Put XMP into a PNG, as the chunk that its specification names."""
-    data = b"XML:com.adobe.xmp\0\0\0\0\0" + packet
+def comments_of(image: pyvips.Image) -> list[bytes]:
+    """What the comments of an image's JPEG said, as bytes of no known encoding."""
+    names = sorted(n for n in image.get_fields() if n.startswith(COMMENT))
+    return [bytes(image.get(name)) for name in names]
+
+
+def write_comments(path: Path, comments: list[bytes], format: str) -> None:
+    """Put comments into a JPEG as they were, into a PNG as texts."""
+    for comment in reversed(comments) if format == "jpeg" else ():
+        insert(path, b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment)
+    for comment in comments if format == "png" else ():
+        try:
+            text = comment.decode()
+        except UnicodeDecodeError:
+            text = comment.decode("latin-1")
+        append_text(path, b"Comment", text.replace("\0", "").encode())
+
+
+def insert(path: Path, segment: bytes) -> None:
+    """Put a segment into a JPEG, behind the first, in constant memory."""
+    with path.open("rb+") as file:
+        place = 4 + struct.unpack(">4xH", file.read(6))[0]
+        end = file.seek(0, os.SEEK_END)
+        while end > place:  # from the last block on, each moves out of the way
+            begin = max(place, end - COPIED_AT_ONCE)
+            file.seek(begin)
+            block = file.read(end - begin)
+            file.seek(begin + len(segment))
+            file.write(block)
+            end = begin
+        file.seek(place)
+        file.write(segment)
+
+
+def append_text(path: Path, keyword: bytes, text: bytes) -> None:
+    """Put a text of UTF-8 into a PNG, such as XMP by the name that it has there."""
+    data = keyword + b"\0\0\0\0\0" + text
     chunk = b"iTXt" + data
     end = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
     with path.open("rb+") as file:

@@ -25,6 +25,8 @@ SIGNATURES = {
 }
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 SEQUENCES = {b"avis": "AVIF", b"hevc": "HEIC", b"hevx": "HEIC", b"msf1": "HEIC"}
+COMMENT, BEGINS_PIXELS = 0xFE, (0xDA, 0xD9)  # as JPEG marks its segments
+MOST_SEGMENTS = 10_000
 # At most so many pixels come out of a byte, whatever the picture shows: two bits for
 # a JPEG's block of 8x8 (half that, if progressive), deflate's 1032 to 1 of 1-bit
 # pixels, GIF's longest code
@@ -99,6 +101,22 @@ def late_metadata(path: str | Path) -> dict[str, bytes]:
                 found["exif"] = file.read(length)
             if behind and name == b"iTXt" and (packet := xmp_of(file.read(length))):
                 found["xmp"] = packet
+    return found
+
+
+def jpeg_comments(path: str | Path) -> list[bytes]:
+    """What a JPEG's comments say, in front of its pixels; libvips passes them over."""
+    found, position = [], 2
+    with open(path, "rb") as file:
+        for _ in range(MOST_SEGMENTS):
+            file.seek(position)
+            head = file.read(4)
+            if len(head) < 4 or head[0] != 0xFF or head[1] in BEGINS_PIXELS:
+                break
+            length = max(int.from_bytes(head[2:], "big"), 2)
+            if head[1] == COMMENT:
+                found.append(file.read(length - 2))
+            position += 2 + length
     return found
 
 

@@ -17,7 +17,8 @@ from PIL import Image, ImageCms, ImageOps
 
 from swinir_lite import imresize, load_model, to_image
 from swinir_lite.measuring.evaluation import restore as reading_path
-from swinir_lite.restoring import decoding
+from swinir_lite.restoring import decoding, encoding
+from swinir_lite.restoring.formats import jpeg_comments
 from swinir_lite.restoring.pictures import REACH, open_picture
 
 from .making import (
@@ -222,6 +223,40 @@ def test_texts_of_a_png_are_kept_or_said_to_be_dropped(photo, restored):
     for to in ("jpg", "tif", "webp"):
         _, err = restored(content, "png", to=to)
         assert "its text (parameters) was dropped" in err
+
+
+def commented(content, *comments):
+    """A JPEG with comments in front of its pixels."""
+    segments = (b"\xff\xfe" + struct.pack(">H", len(c) + 2) + c for c in comments)
+    return content[:2] + b"".join(segments) + content[2:]
+
+
+def test_comments_of_a_jpeg_are_kept_or_said_to_be_dropped(photo, restored):
+    given = b"seen from caf\xe9", "caf\xe9 \u65e5".encode() + b"\0"
+    content = commented(saved(Image.fromarray(photo(8, 8)), "jpeg"), *given)
+    path, err = restored(content, "jpg", to="jpg")
+    assert (err, jpeg_comments(path)) == ("", list(given))
+    with Image.open(path) as image:
+        image.load()
+    path, err = restored(content, "jpg")
+    assert err == ""
+    for text in ("seen from caf\xe9", "caf\xe9 \u65e5"):
+        assert b"Comment\0\0\0\0\0" + text.encode() in path.read_bytes()
+    for to in ("tif", "webp"):
+        _, err = restored(content, "jpg", to=to)
+        assert "its comment was dropped: " in err
+    for to in ("jpg", "png", "tif", "webp"):
+        path, err = restored(content, "jpg", "--strip-metadata", to=to)
+        assert err == ""
+        assert b"caf" not in path.read_bytes()
+
+
+def test_a_long_result_keeps_a_comment_and_its_pixels(photo, restored, monkeypatch):
+    monkeypatch.setattr(encoding, "COPIED_AT_ONCE", 100)
+    plain = saved(Image.fromarray(photo(40, 50)), "jpeg")
+    expected = restored(plain, "jpg", to="jpg")[0].read_bytes()
+    path, _ = restored(commented(plain, b"why"), "jpg", to="jpg")
+    assert path.read_bytes().replace(b"\xff\xfe\0\5why", b"") == expected
 
 
 @pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
