@@ -30,7 +30,13 @@ from .formats import (
     late_metadata,
 )
 from .profiles import profile_told
-from .tiff_tags import EXTRA_SAMPLES, PHOTOMETRIC, numbers_of, read_exif
+from .tiff_tags import (
+    EXTRA_SAMPLES,
+    PHOTOMETRIC,
+    check_samples,
+    numbers_of,
+    read_exif,
+)
 
 os.environ.setdefault("VIPS_WARNING", "0")  # its warnings become notes here
 import pyvips
@@ -55,6 +61,7 @@ PILLOW_ERRORS = (
 )  # fmt: skip
 PALETTE = 3  # as TIFF says how it tells colours
 COLOURS_OF = {0: 1, 1: 1, 2: 3, 5: 4}  # and how many channels others have
+SPACES = {"lab": "Lab", "labs": "Lab", "labq": "Lab", "xyz": "XYZ"}
 PROFILE, XMP, COMMENT = "icc-profile-data", "xmp-data", "jpeg-comment-"
 MILLIMETRES = 25.4  # in an inch
 SLACK = 1e-3  # by which float values may lie beyond 0..1
@@ -196,6 +203,7 @@ def load(
     """An image of libvips, its header checked, its pixels not yet read."""
     options = {"fail_on": fail_on, "access": "sequential"}
     if kind == "TIFF":
+        check_samples(path, page)
         options["page"] = page
     image = LOADERS[kind](os.fsencode(path), **options)
     check_frames(image, path, kind)
@@ -224,8 +232,8 @@ def to_srgb(image: pyvips.Image, notes: list[str]) -> pyvips.Image:
         by = "its profile" if own else "a general profile, for it has none"
         notes.append(f"CMYK was converted to sRGB by {by}")
     elif space in ("lab", "labs", "labq", "xyz", "yxy", "lch", "hsv"):
-        image = image.colourspace("srgb")
-        notes.append(f"{space} was converted to sRGB")
+        image = image.colourspace("srgb" if image.format == "uchar" else "rgb16")
+        notes.append(f"{SPACES.get(space, space)} was converted to sRGB")
     return image
 
 
@@ -441,6 +449,7 @@ def count_pages(path: str | Path) -> int:
     """How many pages a TIFF has; 1 for every other kind.  InputError as `decode`."""
     if kind_of(path) != "TIFF":
         return 1
+    check_samples(path)
     try:
         return field_of(pyvips.Image.tiffload(os.fsencode(path)), "n-pages", 1)
     except VIPS_ERRORS as error:

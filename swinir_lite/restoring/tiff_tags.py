@@ -10,9 +10,19 @@ from typing import Any, BinaryIO
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-# ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Copyright
+from ..errors import InputError
+
+BITS, SAMPLE_FORMAT = PER_CHANNEL = 258, 339
+LAB_SPACES = {8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab"}
+INTEGER, SIGNED, FLOAT = 1, 2, 3
+SAMPLES = {
+    INTEGER: "integers", SIGNED: "signed integers", FLOAT: "floats",
+    5: "complex integers", 6: "complex floats",
+}  # fmt: skip
+NO_COLOURS = (SIGNED, 5, 6)
 REDUCED, SUB_IMAGES, DNG_VERSION, PHOTOMETRIC, EXTRA_SAMPLES = 254, 330, 50706, 262, 338
 RAW_COLOURS = (32803, 34892)  # of a sensor's own pixels
+# ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Copyright
 TEXTS = (270, 271, 272, 305, 306, 315, 316, 33432)
 EXIF_FOLDER, GPS_FOLDER = 0x8769, 0x8825
 ASCII, LONG = 2, 4
@@ -40,14 +50,48 @@ def numbers_of(path: str | Path, page: int = 0) -> dict[int, int]:
             for _ in range(page + 1):
                 file.seek(number(place_of))
                 entries = file.read(size * min(number(count_of), 2**16))
+            values = {}
+            for at in range(0, len(entries) - size + 1, size):
+                row = entries[at : at + size]
+                tag = struct.unpack_from(endian + "H", row)[0]
+                values[tag] = first_value(file, row, endian, big)
     except (*UNREADABLE, OverflowError):
         return {}
-    values = {}
-    for start in range(0, len(entries) - size + 1, size):
-        tag, kind = struct.unpack_from(endian + "HH", entries, start)
-        form = endian + {1: "B", 3: "H"}.get(kind, "I")
-        values[tag] = struct.unpack_from(form, entries, start + (12 if big else 8))[0]
     return values
+
+
+def first_value(file: BinaryIO, row: bytes, endian: str, big: bool) -> int:
+    """The first value of a tag, by its row in the table; see `numbers_of`."""
+    long, place = (endian + "Q", 12) if big else (endian + "I", 8)
+    tag, kind = struct.unpack_from(endian + "HH", row)
+    count = struct.unpack_from(long, row, 4)[0]
+    if tag in PER_CHANNEL and count > (4 if big else 2):
+        file.seek(struct.unpack_from(long, row, place)[0])
+        return struct.unpack(endian + "H", file.read(2))[0]
+    form = {1: "B", 3: "H"}.get(kind, "I")
+    return struct.unpack_from(endian + form, row, place)[0]
+
+
+def check_samples(path: str | Path, page: int = 0) -> None:
+    """Raise InputError for kinds of pixels that are not read, or not as they are meant.
+
+    libvips says of 8-bit Lab and of 64-bit floats only that it fails.
+    """
+    tags = numbers_of(path, page)
+    bits, kind = tags.get(BITS, 1), tags.get(SAMPLE_FORMAT, INTEGER)
+    space = LAB_SPACES.get(tags.get(PHOTOMETRIC))
+    if space and (space != "CIE Lab" or bits == 8):
+        raise InputError(
+            f"{space} of {bits} bits, need RGB or gray, or CIE Lab of 16 bits"
+        )
+    if space and kind == SIGNED:  # a and b are, whatever the first channel says
+        return
+    fits = bits in (16, 32) if kind == FLOAT else bits <= 16 and kind not in NO_COLOURS
+    if kind in SAMPLES and not fits:
+        raise InputError(
+            f"pixels of {bits}-bit {SAMPLES[kind]}, need integers of 8 or 16 bits "
+            "without sign, or floats of 16 or 32 bits in 0..1"
+        )
 
 
 def is_camera_raw(path: str | Path) -> bool:

@@ -596,6 +596,47 @@ def test_a_float_tiff_beyond_0_to_1_is_refused(refused_picture, tmp_path, value)
     assert "need 0 to 1" in line
 
 
+def tiff(array, **options):
+    file = io.BytesIO()
+    tifffile.imwrite(file, array, **options)
+    return file.getvalue()
+
+
+HALF = np.full((6, 7, 3), 0.5)
+NOT_READ = [
+    (HALF, "rgb", "pixels of 64-bit floats, need integers of 8 or 16 bits"),
+    (HALF[..., 0], "minisblack", "pixels of 64-bit floats, need"),
+    (HALF[..., 0].astype(np.complex64), "minisblack", "64-bit complex floats, need"),
+    (FLAT.astype(np.uint32), "rgb", "pixels of 32-bit integers, need"),
+    (FLAT.astype(np.int16), "rgb", "pixels of 16-bit signed integers, need"),
+    (FLAT.astype(np.int8), "rgb", "pixels of 8-bit signed integers, need"),
+    (FLAT, "cielab", "CIE Lab of 8 bits, need RGB or gray, or CIE Lab of 16"),
+    (FLAT, "icclab", "ICC Lab of 8 bits, need"),
+    (FLAT.astype(np.uint16), "icclab", "ICC Lab of 16 bits, need"),
+]
+
+
+@pytest.mark.parametrize("how", [{}, {"bigtiff": True}, {"byteorder": ">"}])
+@pytest.mark.parametrize(("array", "kind", "said"), NOT_READ)
+def test_pixels_that_are_not_read_are_named(refused_picture, array, kind, said, how):
+    assert said in refused_picture(tiff(array, photometric=kind, **how), "tif")
+    if array.ndim > 2:
+        planes = np.moveaxis(array, 2, 0).copy()
+        how = how | {"planarconfig": "separate"}
+        assert said in refused_picture(tiff(planes, photometric=kind, **how), "tif")
+
+
+def test_lab_of_16_bits_keeps_them_and_is_said(restored):
+    ramp = np.tile(np.linspace(0, 65535, 900), (2, 1)).round().astype(np.uint16)
+    lab = np.dstack([ramp, 0 * ramp, 0 * ramp])
+    path, err = restored(tiff(lab, photometric="cielab"), "tif", *PLAIN)
+    assert "Lab was converted to sRGB" in err
+    result = read_png(path)
+    assert (result.dtype, result.min(), result.max()) == (np.uint16, 0, 65535)
+    assert len(np.unique(result[..., 1])) > 800
+    assert np.ptp(result.astype(int), 2).max() < 200  # gray has no a and b
+
+
 @pytest.mark.parametrize("to", ["jpg", "webp"])
 def test_16_bits_that_a_format_lacks_are_said(restored, to):
     path, err = restored(png(DEEP[..., :3]), "png", to=to)
