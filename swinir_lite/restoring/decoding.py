@@ -8,8 +8,6 @@ import io
 import os
 import re
 import struct
-import tempfile
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +27,9 @@ from .formats import (
     kind_of,
     late_metadata,
 )
+from .pnm import read_header, read_pnm
 from .profiles import profile_told
+from .raw_pixels import PixelsOnDisk, temporary_pixels
 from .tiff_tags import (
     EXTRA_SAMPLES,
     PHOTOMETRIC,
@@ -66,27 +66,6 @@ PROFILE, XMP, COMMENT = "icc-profile-data", "xmp-data", "jpeg-comment-"
 MILLIMETRES = 25.4  # in an inch
 SLACK = 1e-3  # by which float values may lie beyond 0..1
 IN_MEMORY = 2**28  # bytes of pixels; more are decoded to a temporary file
-
-
-class PixelsOnDisk:
-    """Raw pixels in a file, read by the rectangle: `pixels[rows, columns]`.
-
-    The file is mapped anew for each, so that what was read does not stay in memory.
-    """
-
-    def __init__(
-        self, path: str | Path, shape: tuple[int, int, int], dtype: str, offset: int = 0
-    ):
-        self.path, self.shape, self.offset = path, shape, offset
-        self.dtype = np.dtype(dtype)
-
-    def __getitem__(self, rectangle: tuple[slice, slice]) -> np.ndarray:
-        pixels = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
-        return np.array(pixels[rectangle])
-
-    def remove_when_unused(self) -> None:
-        """Delete the file, which is a temporary one, with this object."""
-        weakref.finalize(self, Path(self.path).unlink, missing_ok=True)
 
 
 @dataclass
@@ -284,11 +263,8 @@ def pixels_of(image: pyvips.Image) -> np.ndarray | PixelsOnDisk:
     shape = (image.height, image.width, image.bands)
     if np.prod(shape, dtype=float) * np.dtype(dtype).itemsize <= IN_MEMORY:
         return image.numpy().reshape(shape)
-    handle, path = tempfile.mkstemp(prefix="swinir-", suffix=".raw")
-    os.close(handle)
-    pixels = PixelsOnDisk(path, shape, dtype)
-    pixels.remove_when_unused()
-    image.rawsave(os.fsencode(path))
+    pixels = temporary_pixels(shape, dtype)
+    image.rawsave(os.fsencode(pixels.path))
     return pixels
 
 
@@ -398,26 +374,10 @@ def decode_pillow(path: str | Path, kind: str, max_pixels: float) -> Decoded:
 
 
 def decode_pnm(path: str | Path, max_pixels: float) -> Decoded:
-    """Decode a binary PGM or PPM of 8 or 16 bits; Pillow would cut 16 to 8."""
-    with open(path, "rb") as file:
-        head = re.match(
-            rb"P([56])(?:\s+(?:#[^\n]*\n\s*)*)(\d+)(?:\s+(?:#[^\n]*\n\s*)*)(\d+)"
-            rb"(?:\s+(?:#[^\n]*\n\s*)*)(\d+)\s",
-            file.read(4096),
-        )
-    if not head:
-        raise InputError("a damaged PGM or PPM: its header cannot be read")
-    width, height, most = (int(head[i]) for i in (2, 3, 4))
-    bands, dtype = (1, 3)[head[1] == b"6"], ">u2" if most > 255 else "u1"
-    if not (width and height and 0 < most < 65536):
-        raise InputError(f"declares {width}x{height} pixels of at most {most}")
-    check_size(path, "PNM", height, width, max_pixels)
-    size = height * width * bands * np.dtype(dtype).itemsize
-    if (held := Path(path).stat().st_size - head.end()) < size:
-        raise InputError(f"declares {width}x{height} pixels, but holds {held} bytes")
-    pixels = PixelsOnDisk(path, (height, width, bands), dtype, head.end())
-    header = pyvips.Image.black(1, 1)
-    return Decoded(pixels, header, peak=most)
+    """Decode a PBM, PGM or PPM of any depth; Pillow would cut 16 bits to 8."""
+    pixels, white, bits = read_pnm(path, max_pixels)
+    notes = ["1-bit pixels were converted to gray of 8 bits"] if bits else []
+    return Decoded(pixels, pyvips.Image.black(1, 1), notes, white)
 
 
 def decode(path: str | Path, page: int = 0, max_pixels: float = MAX_PIXELS) -> Decoded:
@@ -461,7 +421,7 @@ def is_deep(path: str | Path) -> bool:
     try:
         kind = kind_of(path)
         if kind == "PNM":
-            return decode_pnm(path, float("inf")).pixels.dtype.itemsize > 1
+            return read_header(path).dtype.itemsize > 1
         if kind == "HEIC":
             with pillow_errors(), open_pillow(path, kind) as image:
                 return image.info.get("bit_depth", 8) > 8

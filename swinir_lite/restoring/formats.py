@@ -20,8 +20,7 @@ SIGNATURES = {
     b"GIF87a": "GIF",
     b"GIF89a": "GIF",
     b"BM": "BMP",
-    b"P5": "PNM",
-    b"P6": "PNM",
+    **{b"P%d" % kind: "PNM" for kind in range(1, 7)},
 }
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 SEQUENCES = {b"avis": "AVIF", b"hevc": "HEIC", b"hevx": "HEIC", b"msf1": "HEIC"}
@@ -67,7 +66,7 @@ def kind_of(path: str | Path) -> str:
             return "HEIC"
     raise InputError(
         "no picture that can be read: need PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, "
-        "BMP, PGM or PPM"
+        "BMP, PBM, PGM or PPM"
     )
 
 

@@ -16,8 +16,9 @@ import pyvips
 from ..errors import InputError
 from ..image_restoration import imresize
 from ..whole_files import whole_file
-from .decoding import MAX_PIXELS, PixelsOnDisk, decode
+from .decoding import MAX_PIXELS, decode
 from .encoding import EIGHT_BITS, Encoding, begin_rows, encode, encode_pages
+from .raw_pixels import PixelsOnDisk
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 SPREAD = (1, 2, 4, 8, 16)  # reaches, in pixels, at which visible colours are looked for
@@ -202,7 +203,7 @@ def open_picture(
     """Decode a picture's file, or one page of a TIFF.
 
     Args:
-        path: PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, BMP, PGM or PPM.
+        path: PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, BMP, PBM, PGM or PPM.
         page: counted from 0.
         channels: that the network sees, 1 or 3; the picture's own unless told.
         max_pixels: a file that declares more is refused.

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from swinir_lite import imresize, load_model, to_image
 from swinir_lite.measuring.evaluation import restore as reading_path
-from swinir_lite.restoring import decoding, encoding
+from swinir_lite.restoring import decoding, encoding, pnm
 from swinir_lite.restoring.formats import jpeg_comments
 from swinir_lite.restoring.pictures import REACH, open_picture
 
@@ -573,6 +573,62 @@ def test_a_ppm_between_8_and_16_bits(restored):
     path, _ = restored(ppm(array, 1023), "ppm", *PLAIN)
     expected = imresize(array / 1023, 2).clip(0, 1) * 65535
     assert close(read_png(path), np.rint(expected).astype(int), 2)
+
+
+def words(array, kind, most):
+    """A PBM, PGM or PPM as people can read it."""
+    height, width = array.shape[:2]
+    white = b"" if kind == 1 else b"%d\n" % most
+    text = " ".join(map(str, array.ravel().tolist())).encode()
+    lines = text.replace(b" ", b"\n# of Gimp\n", 1)
+    return b"P%d\n# by hand\n%d %d\n%s%s" % (kind, width, height, white, lines)
+
+
+@pytest.mark.parametrize("at_once", [2**20, 7])
+@pytest.mark.parametrize(("kind", "bands"), [(2, slice(1)), (3, slice(3))])
+@pytest.mark.parametrize("most", [255, 1023])
+def test_a_ppm_of_words(photo, restored, monkeypatch, kind, bands, most, at_once):
+    monkeypatch.setattr(pnm, "READ_AT_ONCE", at_once)
+    array = photo(12, 16)[..., bands].astype(np.uint16) * (most // 255)
+    path, err = restored(words(array, kind, most), "ppm", *PLAIN)
+    result, white = read_png(path), 65535 if most > 255 else 255
+    expected = imresize(array / most, 2).clip(0, 1) * white
+    assert err == ""
+    assert close(result, np.rint(expected).astype(int), 2)
+
+
+@pytest.mark.parametrize("at_once", [2**20, 7])
+def test_a_pbm_of_bits_or_of_words(photo, restored, monkeypatch, at_once):
+    monkeypatch.setattr(pnm, "READ_AT_ONCE", at_once)
+    gray = 255 * (photo(9, 13)[..., 0] > 128).astype(np.uint8)
+    bits = 1 - gray // 255
+    packed = b"P4 13 9\n" + np.packbits(bits, axis=1).tobytes()
+    spaced = words(bits, 1, 1)
+    for content in (packed, spaced, spaced[:-100] + spaced[-100:].replace(b" ", b"")):
+        path, err = restored(content, "pbm", *PLAIN)
+        assert "1-bit pixels were converted to gray of 8 bits" in err
+        assert close(read_png(path)[..., 0], enlarged(gray))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"P2 3 1 9\n1 2 ", "declares 3x1 pixels, but holds 4 bytes"),
+        (b"P2 3 1 19\n11  2  ", "1 values are missing"),
+        (b"P2 3 1 9\n1 2 10", "pixels above its white, 9"),
+        (b"P2 3 1 9\n1 -2 3", "not all numbers"),
+        (b"P2 3 1 9\n1 2 %s" % (b"1" * 5000), "not all numbers"),
+        (b"P2 3 1 9\n1 %s 2 3" % (b"1" * 5000), "not all numbers"),
+        (b"P3 90000 90000 9\n1 2 3", "declares 90000x90000 pixels"),
+        (b"P1 3 1\n012", "not all 0 or 1"),
+        (b"P1 3 1\n0#12", "2 values are missing"),
+        (b"P4 9 2\n123", "declares 9x2 pixels, but holds 3 bytes"),
+        (b"P2 3 1\n", "its header cannot be read"),
+        (b"P2 3 1 70000\n1 2 3", "pixels of at most 70000"),
+    ],
+)
+def test_a_damaged_pnm(refused_picture, content, said):
+    assert said in refused_picture(content, "pnm")
 
 
 def test_a_float_tiff_is_written_as_16_bits(restored, tmp_path):
