@@ -45,7 +45,9 @@ MEASURE = """async ([name, windows, rounds]) => {
         const side = count * model.window;
         const size = {height: side - 1, width: side - 1}; // is extended to a tile
         const colours = Float32Array.from({length: 3 * (side - 1) ** 2}, Math.random);
-        const tiles = plan(size, model, side * side);
+        // an overlap as wide as the tile: otherwise it may be cut into two
+        const tiles = plan(size, {...model, overlap: side}, side * side);
+        if (tiles.length !== 1) throw new Error(`${tiles.length} tiles, need 1`);
         const times = [];
         for (let i = 0; i < rounds; i++) {
             const picture = {...size, colours};
