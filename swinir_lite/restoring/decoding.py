@@ -325,10 +325,9 @@ def expanded(image: Image.Image, notes: list[str]) -> Image.Image:
     if image.mode in ("L", "LA", "RGB", "RGBA"):
         return image
     gray = image.mode == "1"
-    what, colours = ("its palette was", "RGB") if image.mode == "P" else (
-        "1-bit pixels were" if gray else f"{image.mode} was", "RGB"
-    )  # fmt: skip
-    notes.append(f"{what} converted to {'gray of 8 bits' if gray else colours}")
+    what = {"P": "its palette was", "1": "1-bit pixels were"}
+    said = what.get(image.mode, f"{image.mode} was")
+    notes.append(f"{said} converted to {'gray of 8 bits' if gray else 'RGB'}")
     return image.convert("L" if gray else "RGB")
 
 

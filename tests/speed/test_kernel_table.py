@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -57,17 +58,17 @@ def test_the_table_is_of_the_kernels_as_they_are(root):
     assert checked.returncode == 0, checked.stderr
 
 
-class Stopped:
-    """A launch during whose compilation somebody gives up."""
-
-    def shared(self, capability):
-        raise KeyboardInterrupt
+def stopped(capability):
+    raise KeyboardInterrupt
 
 
 def test_a_table_that_is_stopped_keeps_its_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(kernels, "launches", lambda c: dict.fromkeys("ab", Stopped()))
+    """Also those that come after the one during which somebody gives up."""
+    made = {name: Mock(shared=lambda capability: 2) for name in "ac"}
+    made["b"] = Mock(shared=stopped)
+    monkeypatch.setattr(kernels, "launches", lambda c: dict(sorted(made.items())))
     table = tmp_path / "kernels.json"
-    table.write_text('{"80": {"b": 1}}')
+    table.write_text('{"80": {"c": 1}}')
     with pytest.raises(KeyboardInterrupt):
         kernels.make([80], table, resume=True)
-    assert json.loads(table.read_text()) == {"80": {"b": 1}}
+    assert json.loads(table.read_text()) == {"80": {"a": 2, "c": 1}}
