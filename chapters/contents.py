@@ -94,14 +94,14 @@ def speed() -> str:
 
     gpu, cpu = tables.load("h200"), tables.load("cpu")
     processors = tables.load("processors")["results"]
-    newer = processors["AVX-512, quiet, spin briefly"]["times as fast"]
+    other = processors["AVX-512, quiet, spin briefly"]["times as fast"]
     parts = [
         f"{tables.heading(gpu['environment'])}:",
         tables.gpu_goals(gpu),
         f"{tables.heading(cpu['environment'])}:",
         tables.cpu_goals(cpu),
         cpu.get("note", ""),
-        f"On a newer processor, quiet, it was {newer:.1f} times; appendix A4 has more.",
+        f"On another machine, quiet, it was {other:.1f} times; appendix A4 has more.",
     ]
     return "\n\n".join(filter(None, parts))
 
