@@ -28,6 +28,7 @@ from PIL import Image
 from torch import nn
 
 from swinir_lite.checkpoint import key_map
+from swinir_lite.cores import usable_cores
 from swinir_lite.image_files import find_images, read_image
 from swinir_lite.image_restoration import imresize, to_tensor
 from swinir_lite.restoring.command import Pictures
@@ -170,7 +171,7 @@ def write_photographs(
             pixels = mirrored(read_image(sources[i % len(sources)]), size)
         Image.fromarray(pixels).save(paths[i], quality=92)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         list(threads.map(write, range(different)))
     for i in range(different, count):
         shutil.copyfile(paths[i % different], paths[i])
@@ -229,7 +230,7 @@ class Restoring:
                 raise outcome.error
         used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return profile(outcomes, passed) | {
-            "share of the cores that was busy": round(used / passed / os.cpu_count(), 3)
+            "share of the cores that was busy": round(used / passed / usable_cores(), 3)
         }
 
 
@@ -258,7 +259,7 @@ def measure_photographs(args: argparse.Namespace) -> dict:
         "size": size, "suffix": args.suffix, "route": str(restore.network.route),
         "made from": f"{len(sources)} photographs" if sources else "drawn shapes",
         "megabytes written": round(written / 1e6),
-        "model": args.model, "cores": os.cpu_count(),
+        "model": args.model, "cores": usable_cores(),
         "threads": threads_for(args.device)._asdict(),
         "restored of the tiles": f"one in {args.every}",
         "without the network": alone,
@@ -444,7 +445,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict]] = {
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--device", type=torch.device, default=default_device())
-    shared.add_argument("--threads", type=int, default=os.cpu_count(), help="on a CPU")
+    shared.add_argument("--threads", type=int, default=usable_cores(), help="on a CPU")
     shared.add_argument("--output", type=Path, help="where the JSON goes")
     shared.add_argument("--section", help="of the JSON; by default the part's name")
     shared.add_argument("--scratch", help="folder for pictures that are made")

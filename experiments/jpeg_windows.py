@@ -10,9 +10,12 @@ import argparse
 import platform
 import statistics
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,6 +105,21 @@ def score(
     return scores
 
 
+def measured(kind: dict[str, Any] | None, args: argparse.Namespace) -> dict[str, float]:
+    """Scores of a network trained as a kind of run says; without one, of the JPEGs."""
+    torch.set_num_threads(1)
+    tests = [read_image(path, channels=1) for path in find_images(args.classic5)]
+    if kind is None:
+        return score(tests)
+    paths = find_images(args.photos)[: args.most]
+    photos = [to_tensor(read_image(path, channels=1)) for path in paths]
+    config = SwinIRConfig(
+        in_channels=1, scale=1, upsampler="none", window_size=kind["window"],
+        dim=args.dim, depths=(2, 2), num_heads=(2, 2),
+    )  # fmt: skip
+    return score(tests, train(config, photos, kind["blocks"], kind["seed"], args))
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.jpeg_windows")
     parser.add_argument("--photos", required=True, help="folder to learn from")
@@ -113,34 +131,30 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--dim", type=int, default=16)
     parser.add_argument("--most", type=int, default=200, help="photographs at most")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
     parser.add_argument("--out", type=Path, default="results/jpeg_windows.json")
     args = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    paths = find_images(args.photos)[: args.most]
-    photos = [to_tensor(read_image(path, channels=1)) for path in paths]
-    tests = [read_image(path, channels=1) for path in find_images(args.classic5)]
-    runs = []
-    for seed, window, place in product(args.seeds, args.windows, PLACES):
-        config = SwinIRConfig(
-            in_channels=1, scale=1, upsampler="none", window_size=window,
-            dim=args.dim, depths=(2, 2), num_heads=(2, 2),
-        )  # fmt: skip
-        scores = score(tests, train(config, photos, place, seed, args))
-        run = {"window": window, "blocks": place, "seed": seed}
-        runs.append({**run, "psnr": scores})
-        print(runs[-1], flush=True)
+    kinds = [
+        {"window": window, "blocks": place, "seed": seed}
+        for seed, window, place in product(args.seeds, args.windows, PLACES)
+    ]
+    with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
+        jpegs = pool.submit(measured, None, args)
+        planned = {pool.submit(measured, kind, args): kind for kind in kinds}
         about = {
-            "hardware": f"CPU, {platform.machine()}, one thread",
+            "hardware": f"CPU, {platform.machine()}, one thread a run",
             "date": str(date.today()),
-            "photographs": len(photos),
-            "steps": args.steps,
-            "batch": args.batch,
-            "dim": args.dim,
-            "JPEG": score(tests),
-            "runs": runs,
+            "photographs": len(find_images(args.photos)[: args.most]),
+            **{name: getattr(args, name) for name in ("steps", "batch", "rate", "dim")},
+            "JPEG": jpegs.result(),
         }
-        with whole_file(args.out) as partial:
-            partial.write_text(to_json(about, indent=1) + "\n")
+        runs = []
+        for done in as_completed(planned):
+            runs.append({**planned[done], "psnr": done.result()})
+            print(runs[-1], flush=True)
+            runs.sort(key=lambda run: kinds.index({k: run[k] for k in kinds[0]}))
+            with whole_file(args.out) as partial:
+                partial.write_text(to_json({**about, "runs": runs}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

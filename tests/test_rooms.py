@@ -13,7 +13,7 @@ import pytest
 from .book.notebooks import CHAPTERS, ROOT
 from .book.test_promotion import defined_name, promoted
 
-FILES = {"errors", "image_files", "standard_json", "whole_files"}
+FILES = {"cores", "errors", "image_files", "standard_json", "whole_files"}
 DERIVED = {  # by the chapters
     "convolutional_baseline", "denoising", "discriminator", "image_restoration",
     "jpeg_artifacts", "looking_inside", "losses", "real_world_super_resolution",

@@ -5,7 +5,6 @@ stops it between two of its operations. Meanwhile threads decode the pictures th
 next and encode those that are restored.
 """
 
-import os
 import queue
 import threading
 import time
@@ -20,6 +19,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from ..cores import usable_cores
 from ..errors import InputError
 from .ahead import Ahead
 from .tiles import restore_rows
@@ -44,10 +44,10 @@ class Threads(NamedTuple):
 
 
 def threads_for(device: torch.device) -> Threads:
-    """On a CPU few, which the network needs itself; beside a GPU all there are."""
+    """On a CPU few, which the network needs itself; beside a GPU all cores."""
     if device.type == "cpu":
         return Threads(readers=1, writers=2, strips=2)
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     return Threads(readers=max(1, cores // 4), writers=cores, strips=10)
 
 

@@ -6,6 +6,7 @@ replayed as a CUDA graph.
 """
 
 import threading
+import warnings
 from collections import OrderedDict
 
 import torch
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..swinir import SwinIR, pad_to_multiple
-from .cuda_graph import Graphed
+from .cuda_graph import Graphed, GraphError
 from .kernels.convolution import (
     last_convolution,
     pack_last_convolution,
@@ -35,8 +36,9 @@ def weight_version(model: nn.Module) -> int:
     """A number that changes when any parameter is replaced or written to.
 
     Optimizers and `load_state_dict` are noticed. Writes through `.data` are not,
-    nor those to weights made in inference mode: PyTorch does not count them. After
-    such, wrap the model anew.
+    nor those of a CUDA graph, of some operations on lists of tensors, or to weights
+    made in inference mode: PyTorch does not count them. After such, call
+    `torch.autograd.graph.increment_version` or wrap the model anew.
     """
     return hash(
         tuple(
@@ -132,7 +134,7 @@ class CudaInference:
         self.scale = FLOAT16_SCALE if dtype == torch.float16 else 1.0
         self.version = None
         self.graphs = OrderedDict()
-        self.seen = set()
+        self.seen, self.unrecorded = set(), set()
         self.lock = threading.Lock()
 
     def pack(self) -> None:
@@ -221,11 +223,25 @@ class CudaInference:
         if key not in self.seen:  # a graph costs more than it saves on such a size
             self.seen.add(key)
             return self.forward(x)
+        if key in self.unrecorded:
+            return self.forward(x)
         while len(self.graphs) >= MAX_GRAPHS:
             self.graphs.popitem(last=False)
         self.graphs[key] = Graphed(self.forward, warmup=1)
         return self.replay(key, x)
 
     def replay(self, key: tuple, x: Tensor) -> Tensor:
+        """By a size's graph, or without one where it cannot be recorded.
+
+        That needs memory of its own, and convolutions that ask the driver nothing.
+        """
         self.graphs.move_to_end(key)
-        return self.graphs[key](x).clone()
+        try:
+            return self.graphs[key](x).clone()
+        except GraphError as error:
+            del self.graphs[key]
+            self.unrecorded.add(key)
+            warnings.warn(
+                f"{error}; images of {tuple(x.shape)} go on without it", stacklevel=2
+            )
+        return self.forward(x)

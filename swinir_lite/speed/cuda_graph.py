@@ -24,6 +24,10 @@ def fill(recorded: Sequence[Tensor], given: Sequence[Tensor]) -> None:
         kept.copy_(x)
 
 
+class GraphError(RuntimeError):
+    """A CUDA graph that could not be recorded; the function itself may well run."""
+
+
 class Graphed:
     """A function of tensors of fixed size, recorded once and then replayed.
 
@@ -32,7 +36,8 @@ class Graphed:
     launch. The first `warmup` calls run as they are, so that all is compiled and
     allocated; the next is recorded. The function must not read values back to
     the host; what it returns is overwritten by the next call. Inputs of another
-    shape or type than those recorded are refused with a ValueError.
+    shape or type than those recorded are refused with a ValueError.  A call that
+    cannot be recorded is a GraphError.
     """
 
     def __init__(self, function: Callable, warmup: int = 3):
@@ -50,12 +55,21 @@ class Graphed:
     def record(self, inputs: Sequence[Tensor]) -> None:
         """Record the function, which does not run it."""
         self.inputs = [x.clone() for x in inputs]
-        self.graph = torch.cuda.CUDAGraph()
-        # thread_local: other threads, such as NCCL's, go on using the device
-        with torch.cuda.graph(
-            self.graph, stream=self.stream, capture_error_mode="thread_local"
-        ):
-            self.outputs = self.function(*self.inputs)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # The outer one goes back to the current stream also after an error.
+            # thread_local: other threads, such as NCCL's, go on using the device
+            with (
+                torch.cuda.stream(torch.cuda.current_stream()),
+                torch.cuda.graph(
+                    graph, stream=self.stream, capture_error_mode="thread_local"
+                ),
+            ):
+                self.outputs = self.function(*self.inputs)
+        except RuntimeError as error:
+            reason = str(error.__context__ or error).splitlines()[0]
+            raise GraphError(f"a CUDA graph was not recorded ({reason})") from error
+        self.graph = graph
 
     def __call__(self, *inputs: Tensor):
         if self.warmup:

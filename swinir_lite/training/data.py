@@ -6,7 +6,6 @@ crop, the flips and the rotation, so nothing waits for the host.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..cores import usable_cores
 from ..errors import InputError
 from ..image_files import image_size, raise_if_any, read_image
 from ..image_pairs import find_pairs
@@ -186,7 +186,7 @@ class PhotoCache:
         Names inside hold a hash of the images' files, so a changed training set
         gets a new cache, and changed LR images a new file in it.
         """
-        workers = workers or os.cpu_count() or 1
+        workers = workers or usable_cores()
         paths = [photo.path for photo in photos]
         sizes = [(photo.height, photo.width) for photo in photos]
         folder = Path(folder) / f"{len(photos)}-images-{stamp(paths, sizes)}"

@@ -218,8 +218,18 @@ class Trainer:
         """From here on, steps count as minutes of training."""
         self.tick, self.ticked = time.perf_counter(), self.step
 
+    def count_writes(self) -> None:
+        """Have PyTorch count that weights were written to, as fast networks ask it.
+
+        A CUDA graph writes to them without its knowledge, and on a GPU so do
+        operations on lists of tensors.
+        """
+        for weight in (*self.params, *self.ema.parameters()):
+            torch.autograd.graph.increment_version(weight)
+
     def report(self) -> None:
         """Log the steps since the last report; stop if a loss was not finite."""
+        self.count_writes()
         values = torch.stack([torch.stack(v) for v in self.history.values()])
         values = self.accelerator.reduce(values, "mean").tolist()  # of all processes
         history, self.history = dict(zip(self.history, values)), {}

@@ -1,5 +1,6 @@
 """Many pictures at once: what fails fails alone, and the parts overlap."""
 
+import os
 import threading
 import time
 
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from swinir_lite.errors import InputError
-from swinir_lite.restoring.pipeline import Threads, restore_pictures
+from swinir_lite.restoring.pipeline import Threads, restore_pictures, threads_for
 from swinir_lite.variants import ResidualCNNConfig
 
 WAIT = 20  # seconds, after which a thread that should have come never will
@@ -301,3 +302,17 @@ def test_notes_of_a_picture_are_with_its_outcome():
     _, outcomes = restore_all([0.1], tile=4, overlap=None)
     assert len(outcomes[0.1].notes) == 1
     assert "overlap by 2" in outcomes[0.1].notes[0]
+
+
+def test_threads_are_for_the_cores_that_a_process_may_use(monkeypatch):
+    """Of a container, a batch system or `taskset`, not of the whole machine."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert threads_for(torch.device("cuda")).writers == 2
+    assert threads_for(torch.device("cuda")).readers == 1
+
+
+def test_machines_that_know_no_affinity_have_all_their_cores(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert threads_for(torch.device("cuda")).writers == 3

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
@@ -13,9 +15,9 @@ from swinir_lite import SwinIR, SwinIRConfig, fast, imresize
 from swinir_lite.errors import InputError
 from swinir_lite.measuring.evaluation import restore
 from swinir_lite.restoring.ahead import Ahead
-from swinir_lite.restoring.seams import blend, blended_rows, cut
+from swinir_lite.restoring.seams import Piece, blend, blended_rows, cut
 from swinir_lite.restoring.tile_size import OVERLAPS, choose_tile, default_overlap
-from swinir_lite.restoring.tiles import restore_rows
+from swinir_lite.restoring.tiles import read_extended, restore_rows, to_device
 from swinir_lite.shipped_weights import known_degradation, shipped_models
 from swinir_lite.variants import ResidualCNNConfig, make_network
 
@@ -381,3 +383,31 @@ def test_items_are_made_ahead_but_no_further_than_the_limit():
     assert next(ahead) == 0
     assert list(ahead) == list(range(1, 10))
     assert list(ahead) == []
+
+
+@hypothesis.given(
+    st.integers(1, 9), st.integers(1, 9), st.data(), st.sampled_from([1, 3])
+)
+def test_tiles_are_read_as_if_the_picture_were_extended(height, width, data, channels):
+    """By flipped copies, beyond its sides as far as a tile reaches."""
+    pixels = np.arange(height * width * channels, dtype=np.uint8)
+    pixels = pixels.reshape(height, width, channels)
+    whole = np.pad(pixels, ((0, 3 * height), (0, 3 * width), (0, 0)), "symmetric")
+    pieces = []
+    for length in whole.shape[:2]:
+        start = data.draw(st.integers(0, length - 1))
+        stop = data.draw(st.integers(start + 1, length))
+        pieces.append(Piece(start, stop, 0, 0, torch.empty(0)))
+    row, column = pieces
+
+    def read(top, left, tall, wide):
+        assert 0 <= top < top + tall <= height
+        assert 0 <= left < left + wide <= width
+        return pixels[top : top + tall, left : left + wide]
+
+    tile = read_extended(read, (height, width), row, column)
+    expected = whole[row.start : row.stop, column.start : column.stop]
+    np.testing.assert_array_equal(tile, expected)
+    moved = to_device(tile, torch.device("cpu"))
+    expected = torch.from_numpy(expected.copy()).permute(2, 0, 1)[None] / 255
+    assert torch.equal(moved, expected)

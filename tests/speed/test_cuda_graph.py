@@ -1,7 +1,9 @@
+from contextlib import contextmanager, nullcontext
+
 import pytest
 import torch
 
-from swinir_lite.speed.cuda_graph import fill
+from swinir_lite.speed.cuda_graph import Graphed, GraphError, fill
 
 
 def test_inputs_are_copied_to_where_the_graph_reads_them():
@@ -31,3 +33,28 @@ def test_inputs_of_another_shape_type_or_number_are_refused(given):
     ):
         fill(recorded, given)
     assert not recorded[0].any()
+
+
+@contextmanager
+def broken_recording(graph, **how):
+    """As PyTorch's, which is left by the driver's error in place of the first one."""
+    try:
+        yield
+    finally:
+        raise RuntimeError("CUDA error: operation failed due to a previous error")
+
+
+def test_what_cannot_be_recorded_is_said_by_its_first_reason(monkeypatch):
+    fakes = {
+        "Stream": lambda: None, "current_stream": lambda: None,
+        "stream": lambda stream: nullcontext(), "CUDAGraph": lambda: None,
+        "graph": broken_recording,
+    }  # fmt: skip
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+
+    def convolve(x):
+        raise RuntimeError("FIND was unable to find an engine\nat a place in its code")
+
+    with pytest.raises(GraphError, match=r"not recorded \(FIND .* an engine\)$"):
+        Graphed(convolve, warmup=0)(torch.zeros(1))

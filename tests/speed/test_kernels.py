@@ -14,6 +14,7 @@ import triton.language as tl
 from swinir_lite import SwinIR, SwinIRConfig
 from swinir_lite.speed.composed import reference_attention
 from swinir_lite.speed.cuda import CudaInference
+from swinir_lite.speed.cuda_graph import GraphError
 from swinir_lite.speed.kernels import convolution as convolution_kernels
 from swinir_lite.speed.kernels.attention import triton_window_attention
 from swinir_lite.speed.kernels.inference_layer import (
@@ -521,6 +522,28 @@ def test_network_of_fused_layers_trains_the_model(dim):
     gradients = torch.autograd.grad(output.float().square().sum(), parameters)
     for ours, reference in zip(gradients, expected):
         assert distance(ours, reference) < 2e-2
+
+
+def test_a_size_whose_graph_cannot_be_recorded_goes_on_without(monkeypatch):
+    tried = []
+
+    def graphed(function, warmup):
+        def fail(x):
+            tried.append(tuple(x.shape))
+            raise GraphError("a CUDA graph was not recorded (no memory)")
+
+        return fail
+
+    monkeypatch.setattr("swinir_lite.speed.cuda.Graphed", graphed)
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model, image = noisy(SwinIR(config)).eval(), torch.rand(1, 3, 2, 2)
+    inference, expected = CudaInference(model, torch.float32), model(image)
+    with pytest.warns(
+        UserWarning, match=r"no memory\); images of \(1, 3, 2, 2\) go on"
+    ):
+        results = [inference(image) for _ in range(4)]
+    assert all(distance(restored, expected) < TOLERANCE for restored in results)
+    assert tried == [(1, 3, 2, 2)]
 
 
 def test_graphs_of_the_sizes_used_last_are_kept(monkeypatch):

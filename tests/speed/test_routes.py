@@ -223,12 +223,19 @@ def test_a_path_that_failed_at_its_first_use_gives_way_to_the_next(gpu, monkeypa
 def test_a_compiler_follows_the_choice_of_a_route(attention, gpu, monkeypatch):
     """It cannot ask the system for packages, or the driver for a capability."""
 
-    @torch.compiler.disable
-    def asked(name):
-        return None
+    def untraceable(function):
+        """As it is for the compiler's own questions, which does not trace those."""
 
-    monkeypatch.setattr(importlib.util, "find_spec", asked)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", asked)
+        @torch.compiler.disable
+        def asked(*args, **options):
+            return function(*args, **options) if torch.cuda.is_available() else None
+
+        return asked
+
+    for module, name in (
+        (importlib.util, "find_spec"), (torch.cuda, "get_device_capability")
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, untraceable(getattr(module, name)))
     served = {"cuda": "training_kernels", "cpu": "composed"}
 
     def taken(x):

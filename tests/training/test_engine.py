@@ -313,6 +313,26 @@ def test_validation_takes_the_fast_path(config, tmp_path, monkeypatch):
     trainer.validate()
 
 
+def test_validation_notices_weights_that_were_written_to_uncounted(
+    config, tmp_path, monkeypatch
+):
+    """As on a GPU, where PyTorch does not count what is written to lists of tensors."""
+    lerp, versions = torch._foreach_lerp_, []
+
+    def uncounted(weights, *others):
+        with torch.autograd._unsafe_preserve_version_counter(tuple(weights)):
+            lerp(weights, *others)
+
+    def note(trainer):
+        versions.append([weight._version for weight in trainer.ema.parameters()])
+
+    monkeypatch.setattr(torch, "_foreach_lerp_", uncounted)
+    monkeypatch.setattr(Trainer, "validate", note)
+    train(config(), tmp_path / "run")
+    before, after = versions
+    assert all(new > old for old, new in zip(before, after, strict=True))
+
+
 def test_a_run_resumes_on_the_same_photographs_wherever_they_lie(
     config, photos, tmp_path
 ):

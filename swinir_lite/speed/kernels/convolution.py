@@ -101,7 +101,7 @@ def pack_last_convolution(conv: nn.Conv2d, dtype: torch.dtype) -> LastConvolutio
     weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 1)
     outputs_pad = max(16, triton.next_power_of_2(outputs))
     weight = F.pad(weight, (0, outputs_pad - outputs, 0, -inputs % CHUNK.value))
-    return LastConvolution(weight.to(dtype).contiguous(), conv.bias.float())
+    return LastConvolution(weight.to(dtype).contiguous(), conv.bias.float().clone())
 
 
 def last_convolution(x: Tensor, packed: LastConvolution) -> Tensor:
