@@ -246,7 +246,10 @@ def compare(
     if device.type == "cuda":
         for name, run in ran.items():
             run()  # chooses its convolutions, which takes memory of its own
-            results[name]["peak_gib"] = peak_gpu_memory(run)
+            held = torch.cuda.memory_allocated() / 2**30  # by all networks, masks too
+            results[name] |= {
+                "peak_gib": peak_gpu_memory(run), "held_gib": round(held, 3)
+            }  # fmt: skip
     for name, measured in time_in_turn(ran, device, repeats).items():
         results[name] |= measured
     for name, measured in results.items():

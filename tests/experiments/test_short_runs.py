@@ -194,3 +194,14 @@ def test_one_failure_does_not_stop_the_rest_and_seeds_join_those_before(
         assert (run["steps"], run["photographs"]) == (2, 2)
     first, second = (run["scores"]["photos"]["psnr"] for run in found["runs"])
     assert first != second
+
+
+def test_committed_runs_are_of_these_experiments(root):
+    files = sorted((root / "results/short_runs").glob("*.json"))
+    assert {path.stem for path in files} >= set(PARTS)
+    for path in files:
+        found, experiment = json.loads(path.read_text()), EXPERIMENTS[path.stem]
+        assert found["removed"] == experiment.remove.__name__
+        assert found["fields"] == experiment.fields
+        assert {run["steps"] for run in found["runs"]} == {2000}
+        assert {run["photographs"] for run in found["runs"]} == {1164}
