@@ -7,11 +7,13 @@ replayed as a CUDA graph.
 
 import threading
 import warnings
+import weakref
 from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ..swinir import SwinIR, pad_to_multiple
 from .cuda_graph import Graphed, GraphError
@@ -30,15 +32,18 @@ from .kernels.norm import norm_forward
 from .limits import FLOAT16_SCALE
 
 MAX_GRAPHS = 4  # each keeps the memory of one forward pass
+PACKED = weakref.WeakSet()  # every CudaInference
 
 
 def weight_version(model: nn.Module) -> int:
     """A number that changes when any parameter is replaced or written to.
 
-    Optimizers and `load_state_dict` are noticed. Writes through `.data` are not,
-    nor those of a CUDA graph, of some operations on lists of tensors, or to weights
-    made in inference mode: PyTorch does not count them. After such, call
-    `torch.autograd.graph.increment_version` or wrap the model anew.
+    `load_state_dict` and what is written by operations on single tensors is noticed,
+    and optimisers' steps by `forget_old_weights`. Writes through `.data` are not, nor
+    those of a CUDA graph, of operations on lists of tensors on a GPU (an average by
+    `torch.optim.swa_utils`, for one), or to weights made in inference mode: PyTorch
+    does not count them. After such, call `torch.autograd.graph.increment_version` or
+    wrap the model anew.
     """
     return hash(
         tuple(
@@ -46,6 +51,20 @@ def weight_version(model: nn.Module) -> int:
             for p in model.parameters()
         )
     )
+
+
+def forget_old_weights(optimizer: torch.optim.Optimizer, *_) -> None:
+    """After an optimiser's step: packed weights of what it has trained are old.
+
+    On a GPU optimisers write to lists of tensors, which PyTorch may not count.
+    """
+    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    for inference in list(PACKED):
+        if not trained.isdisjoint(map(id, inference.model.parameters())):
+            inference.version = None
+
+
+register_optimizer_step_post_hook(forget_old_weights)
 
 
 def _pad8(size: int) -> int:
@@ -136,6 +155,7 @@ class CudaInference:
         self.graphs = OrderedDict()
         self.seen, self.unrecorded = set(), set()
         self.lock = threading.Lock()
+        PACKED.add(self)
 
     def pack(self) -> None:
         model, dtype, scale = self.model, self.dtype, self.scale

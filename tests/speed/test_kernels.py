@@ -341,6 +341,24 @@ def test_packed_inference_notices_new_weights():
         assert distance(inference(image), expected) < TOLERANCE
 
 
+def test_packed_inference_notices_a_step_that_pytorch_does_not_count():
+    """As of an optimiser on a GPU, which writes to lists of tensors."""
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model, other = SwinIR(config).eval(), SwinIR(config).eval()
+    inference = CudaInference(model, torch.float32)
+    for width, trained, noticed in ((2, other, False), (4, model, True)):
+        image = torch.rand(1, 3, 2, width)
+        inference(image)
+        trained(image).square().sum().backward()
+        weights = tuple(trained.parameters())
+        with torch.autograd._unsafe_preserve_version_counter(weights):
+            torch.optim.SGD(weights, 0.1).step()
+        assert (inference.version is None) == noticed
+    image = torch.rand(1, 3, 2, 6)
+    with torch.no_grad():
+        assert distance(inference(image), model(image)) < TOLERANCE
+
+
 def test_a_recorded_graph_is_dropped_with_its_weights(monkeypatch):
     def graphed(function, warmup):
         recorded = []
