@@ -30,9 +30,11 @@ def input_errors(*kinds: type[Exception]) -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
-OUT_OF_MEMORY = (  # PyTorch has no class for it on a CPU, nor have the libraries below
+# PyTorch has no class for it on a CPU, nor have the libraries below; oneDNN says only
+# that it failed to make what it is to run
+OUT_OF_MEMORY = (
     "out of memory", "not enough memory", "can't allocate memory", "bad_alloc",
-    "ALLOC_FAILED",
+    "ALLOC_FAILED", "could not create a primitive",
 )  # fmt: skip
 
 

@@ -227,6 +227,7 @@ class Cramped(nn.Module):
             "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't "
             "allocate memory: you tried to allocate 40 bytes. Error code 12"
         ),
+        RuntimeError("could not create a primitive"),  # oneDNN's
     ],
 )
 def test_memory_that_runs_out_halves_the_tile_and_goes_on(error):
