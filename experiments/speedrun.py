@@ -5,6 +5,7 @@ results/speedrun/README.md has the rules.  Chapter 19 draws what this writes.
 
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from swinir_lite.standard_json import to_json
@@ -26,6 +27,9 @@ SETTINGS = {  # what runs may have otherwise, and how that is said
     "images": "{} photographs",
     "own_minutes": "{} minutes",
 }
+UNSEEN = {  # of a configuration: the seed, and what no weight depends on
+    "seed", "validation", "validate_every", "checkpoint_every", "log_every",
+}  # fmt: skip
 
 
 def events(log: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -56,18 +60,69 @@ def final_scores(folder: Path, log: list[dict[str, Any]]) -> dict[str, float]:
     return {"Set5": events(log, "validation")[-1]["psnr"]}
 
 
-def rung(record: dict[str, str], target: float, results: Path) -> dict[str, Any]:
+def settings(log: list[dict[str, Any]]) -> dict[str, Any]:
+    """All that decides what a run's weights become, but for its seed."""
+    start = {k: v for k, v in log[0].items() if k not in ("config", "date")}
+    config = {k: v for k, v in log[0]["config"].items() if k not in UNSEEN}
+    return {**start, **config}
+
+
+def check_seeds(logs: dict[str, list[dict[str, Any]]]) -> None:
+    """Refuse runs that are not one run from several seeds.
+
+    Where the minutes are set, each has made as many steps as it could in them.
+    """
+    (first, log), *others = logs.items()
+    expected = settings(log)
+    for name, other in others:
+        found = settings(other)
+        for key in {**expected, **found}:
+            if (a := found.get(key)) != (b := expected.get(key)):
+                raise ValueError(f"{name} has {key} {a}, {first} has {b}")
+    seeds = [log[0]["config"]["seed"] for log in logs.values()]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"{', '.join(logs)} have seeds {seeds}: one occurs twice")
+    for name, log in logs.items():
+        minutes, seconds = expected["minutes"], events(log, "train")[-1]["seconds"]
+        if minutes and abs(seconds - 60 * minutes) > 1:
+            raise ValueError(f"{name} ended after {seconds} s of {minutes} minutes")
+
+
+def scores_of_seeds(logs: dict[str, list], results: Path) -> dict[str, Any]:
+    """Scores on each test set: the mean, how far the seeds are apart, and each one.
+
+    "of_seeds" has None where a seed was not measured, and "spread" is None for one run.
+    """
+    scores = [final_scores(results / "training" / run, logs[run]) for run in logs]
+    names = dict.fromkeys(name for score in scores for name in score)
+    found = {name: [s[name] for s in scores if name in s] for name in names}
+    spread = {name: max(psnrs) - min(psnrs) for name, psnrs in found.items()}
+    return {
+        "psnr": {name: fmean(psnrs) for name, psnrs in found.items()},
+        "spread": spread if len(logs) > 1 else None,
+        "of_seeds": {name: [s.get(name) for s in scores] for name in names},
+    }
+
+
+def rung(record: dict[str, Any], target: float, results: Path) -> dict[str, Any]:
     """One record with all that its log says of it.
 
     Args:
-        record: "run", its folder under training/; "against", the run that it is
-            compared with; "code", what the code had gained since, in words; and
-            "starts_from", the run whose weights it continued.
+        record: "run", its folder under training/; "seeds_of", those of the same run
+            from other seeds; "against", the run that it is compared with; "code",
+            what the code had gained since, in words; and "starts_from", the run
+            whose weights it continued.
         target: dB on Set5.
         results: the folder of committed results.
+
+    Returns:
+        The scores of all seeds; the steps, and what was measured on the way, are
+        those of the first.
     """
-    folder = results / "training" / record["run"]
-    log = read_log(folder / "log.jsonl")
+    runs = [record["run"], *record.get("seeds_of", [])]
+    logs = {run: read_log(results / "training" / run / "log.jsonl") for run in runs}
+    check_seeds(logs)
+    log = logs[record["run"]]
     start, end = log[0], events(log, "train")[-1]
     before = 0.0
     if record.get("starts_from"):
@@ -75,18 +130,18 @@ def rung(record: dict[str, str], target: float, results: Path) -> dict[str, Any]
         before = earlier["minutes"]
     config = start["config"]
     return {
-        **record,
+        **{key: value for key, value in record.items() if key != "seeds_of"},
         "minutes": round(before + end["seconds"] / 60, 2),
         "minutes_before": before,
         "own_minutes": config["minutes"],
         "steps": end["step"],
         **{k: config[k] for k in ("optimizer", "lr", "batch", "patch")},
         "images": start["images"],
-        "psnr": final_scores(folder, log),
+        **scores_of_seeds(logs, results),
         "psnr_at_8_minutes": None if before else psnr_at(8, log),
         "minutes_to_waypoint": None if before else minutes_to(WAYPOINT, log, before),
         "minutes_to_target": minutes_to(target, log, before),
-        "seeds": [config["seed"]],
+        "seeds": [log[0]["config"]["seed"] for log in logs.values()],
         "device": start["device"],
         "date": start["date"],
         "log": f"training/{record['run']}/log.jsonl",

@@ -1,8 +1,19 @@
 """The speedrun's ladder says what the logs of its runs say."""
 
 import json
+from copy import deepcopy
 
-from experiments.speedrun import RESULTS, changes, ladder, minutes_to, psnr_at
+import pytest
+
+from experiments.speedrun import (
+    RESULTS,
+    changes,
+    check_seeds,
+    ladder,
+    minutes_to,
+    psnr_at,
+    scores_of_seeds,
+)
 from swinir_lite.training.log import read_log
 
 LOG = [
@@ -82,3 +93,71 @@ def test_two_runs_change_one_thing_alone():
     """The optimiser and the minutes; chapter 19 says so of no other run."""
     alone = [rung["run"] for rung in ladder()["rungs"] if rung["changes"] == 1]
     assert alone == ["trial_muon", "lightweight_x2_24_minutes"]
+
+
+def logs_of_seeds(*seeds):
+    """Starts and ends of runs that differ in nothing but the seed."""
+    config = {"minutes": 8, "lr": 0.002, "batch": 16, "validate_every": 4000}
+    return {
+        f"seed_{seed}": [
+            {"event": "start", "date": f"2026-11-0{seed}", "images": 1164,
+             "config": {**config, "seed": seed}},
+            {"event": "train", "step": 56_000 + seed, "seconds": 480.1},
+        ]
+        for seed in seeds
+    }  # fmt: skip
+
+
+def test_seeds_may_differ_in_date_steps_and_how_often_they_were_measured():
+    logs = logs_of_seeds(1, 2, 3)
+    logs["seed_3"][0]["config"]["validate_every"] = 10_000
+    check_seeds(logs)
+
+
+@pytest.mark.parametrize(("place", "key", "value", "message"), [
+    ("config", "lr", 0.004, "seed_2 has lr 0.004, seed_1 has 0.002"),
+    ("config", "batch", 32, "seed_2 has batch 32, seed_1 has 16"),
+    ("config", "minutes", 24, "seed_2 has minutes 24, seed_1 has 8"),
+    ("config", "ema", 0.9, "seed_2 has ema 0.9, seed_1 has None"),
+    ("start", "images", 2485, "seed_2 has images 2485, seed_1 has 1164"),
+    ("config", "seed", 1, "one occurs twice"),
+    ("end", "seconds", 300, "seed_2 ended after 300 s of 8 minutes"),
+])  # fmt: skip
+def test_another_seed_with_another_setting_is_refused(place, key, value, message):
+    logs = logs_of_seeds(1, 2)
+    start, end = logs["seed_2"]
+    {"config": start["config"], "start": start, "end": end}[place][key] = value
+    with pytest.raises(ValueError, match=message):
+        check_seeds(logs)
+
+
+def test_a_committed_run_is_refused_among_the_seeds_of_another():
+    runs = "lightweight_x2_8_minutes", "lightweight_x2_24_minutes"
+    logs = {r: read_log(RESULTS / f"training/{r}/log.jsonl") for r in runs}
+    with pytest.raises(ValueError, match="has minutes 24"):
+        check_seeds(logs)
+    other = deepcopy(logs[runs[0]])
+    other[0]["config"]["seed"], other[0]["config"]["patch"] = 7, 96
+    with pytest.raises(ValueError, match="has patch 96"):
+        check_seeds({runs[0]: logs[runs[0]], "other": other})
+
+
+def test_the_mean_is_of_the_seeds_that_were_measured(tmp_path):
+    measured = {"a": {"Set5": 38.0, "city": 33.0}, "b": {"Set5": 38.5}}
+    for run, scores in measured.items():
+        (tmp_path / "training" / run).mkdir(parents=True)
+        found = {"scores": {name: {"psnr": psnr} for name, psnr in scores.items()}}
+        (tmp_path / "training" / run / "results.json").write_text(json.dumps(found))
+    assert scores_of_seeds({"a": LOG, "b": LOG}, tmp_path) == {
+        "psnr": {"Set5": 38.25, "city": 33.0},
+        "spread": {"Set5": 0.5, "city": 0.0},
+        "of_seeds": {"Set5": [38.0, 38.5], "city": [33.0, None]},
+    }
+    assert scores_of_seeds({"a": LOG}, tmp_path)["spread"] is None
+
+
+def test_the_eight_minutes_alone_have_the_three_seeds_that_the_rules_ask_for():
+    """results/speedrun/README.md and chapter 19 say so."""
+    seeds = {rung["run"]: rung["seeds"] for rung in ladder()["rungs"]}
+    assert seeds.pop("lightweight_x2_8_minutes") == [0, 1, 2]
+    assert set(map(tuple, seeds.values())) == {(0,)}
