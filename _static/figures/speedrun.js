@@ -37,6 +37,12 @@ figure.define("speedrun", (stage, { rungs, target, sets }) => {
     const [low, high] = [Math.min(...scores), Math.max(...scores)];
     return [low - 0.12 * (high - low), high + 0.12 * (high - low)];
   }
+  /* A run's PSNR on a test set in words, the mean where it has several seeds. */
+  function score({ psnr, spread }, name) {
+    if (!psnr[name]) return "not measured";
+    const mean = psnr[name].toFixed(3);
+    return spread ? `mean ${mean}, seeds ${spread[name].toFixed(3)} apart` : mean;
+  }
   const choose = (k) => {
     chosen = k;
     show();
@@ -88,11 +94,10 @@ figure.define("speedrun", (stage, { rungs, target, sets }) => {
   function show() {
     const rung = rungs[chosen];
     say(`Run ${chosen + 1}: ${rung.changed}.`);
-    const scores = sets.map((name) => [
-      `${name}, dB`, rung.psnr[name] ? rung.psnr[name].toFixed(3) : "not measured",
-    ]);
+    const scores = sets.map((name) => [`${name}, dB`, score(rung, name)]);
+    const first = rung.spread ? `steps, seed ${rung.seeds[0]}` : "steps";
     const rows = [
-      ["minutes in all", rung.minutes], ["steps", figure.grouped(rung.steps)],
+      ["minutes in all", rung.minutes], [first, figure.grouped(rung.steps)],
       ["optimiser, rate", `${rung.optimizer}, ${rung.lr}`],
       ["batch, patch", `${rung.batch}, ${rung.patch}`],
       ["photographs", figure.grouped(rung.images)], ...scores,
