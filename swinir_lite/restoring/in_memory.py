@@ -123,8 +123,9 @@ def restore_image(
 
     Args:
         picture: of Pillow, mode L, LA, RGB, RGBA or I;16; or an array, uint8, uint16
-            or float in 0..1, of shape (H, W) or (H, W, C) with C from 1 to 4. A
-            transparent colour of Pillow's (`info["transparency"]`) becomes alpha.
+            or float in 0..1, of shape (H, W) or (H, W, C) with C from 1 to 4; masks
+            of arrays are not looked at. A transparent colour of Pillow's
+            (`info["transparency"]`) becomes alpha.
         model: the name of a shipped model, a file or folder that `load_model` reads,
             or a model.
         img_range: as for `load_model`, for a file that does not say it.
@@ -153,7 +154,7 @@ def restore_image(
         picture = checked_image(picture)
         array = np.array(picture)
     elif isinstance(picture, np.ndarray):
-        array = picture
+        array = np.asarray(picture)  # a matrix has no third axis, a mask hides NaN
     else:
         raise InputError(
             f"need a Pillow image or an array, got {type(picture).__name__}"

@@ -119,6 +119,22 @@ def test_what_was_given_stays(photo, model):
     np.testing.assert_array_equal(array, before)
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_matrices_maps_and_masked_arrays_are_taken_as_arrays(photo, model, tmp_path):
+    """NumPy writes beyond the memory of a matrix that is given a third axis."""
+    gray = photo(9, 12)[..., 0]
+    np.save(tmp_path / "gray.npy", gray)
+    expected = swinir_lite.restore_image(gray, model)
+    for array in (
+        np.ma.masked_array(gray, gray > 100),
+        np.load(tmp_path / "gray.npy", mmap_mode="r"),
+        np.asmatrix(gray),
+    ):
+        restored = swinir_lite.restore_image(array, model)
+        assert type(restored) is np.ndarray
+        np.testing.assert_array_equal(restored, expected)
+
+
 def test_gray_through_a_colour_model_is_gray(photo, model):
     gray = photo(9, 12)[..., 0]
     coloured = swinir_lite.restore_image(np.dstack([gray] * 3), model)
@@ -135,6 +151,7 @@ def test_gray_through_a_colour_model_is_gray(photo, model):
         (np.zeros((0, 4), np.uint8), r"got \(0, 4\)"),
         (np.full((3, 4), 2.0), "lies in 0..1, got 2 to 2"),
         (np.full((3, 4), np.nan), "lies in 0..1, got nan"),
+        (np.ma.masked_invalid([[np.nan, 0.5]]), "lies in 0..1, got nan"),
         (Image.new("P", (4, 3)), r"mode P, need L.*picture.convert\('RGB'\)"),
         (Image.new("I", (4, 3)), r"picture.convert\('I;16'\)"),
         (Image.new("PA", (4, 3)), r"picture.convert\('RGBA'\)"),
