@@ -95,9 +95,16 @@ def speed() -> str:
     gpu, cpu = tables.load("h200"), tables.load("cpu")
     processors = tables.load("processors")["results"]
     other = processors["AVX-512, quiet, spin briefly"]["times as fast"]
+    types = tables.load("h200_types")["results"]["lightweight_x2 360x640"]
+    exact, kept = (
+        types[run]["median_ms"]
+        for run in ("ours float32", "official float32, masks kept")
+    )
     parts = [
         f"{tables.heading(gpu['environment'])}:",
         tables.gpu_goals(gpu),
+        f"In float32 lightweight x2 takes {exact:.1f} ms, the official network with "
+        f"its masks kept {kept:.1f}; appendix A4 has more networks and types.",
         f"{tables.heading(cpu['environment'])}:",
         tables.cpu_goals(cpu),
         cpu.get("note", ""),

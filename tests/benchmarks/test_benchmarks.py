@@ -15,7 +15,7 @@ from benchmarks.counting import (
     padded_pixels,
 )
 from benchmarks.measure import compare, difference, run_section, time_in_turn
-from benchmarks.official import load_official
+from benchmarks.official import load_official, randomize
 from benchmarks.tables import (
     current,
     gpu_goals,
@@ -244,6 +244,21 @@ def test_gradients_are_compared_without_the_kink_of_leaky_relu(monkeypatch):
     assert not any(kinks(network) for network in seen)
     assert kinks(model) == 4
     assert not [run["failed"] for run in found.values() if "failed" in run]
+
+
+def test_gradients_in_float16_are_compared_where_blocks_have_an_activation():
+    """A smooth one does not hand on the factor by which features are kept smaller."""
+    torch.manual_seed(0)
+    changes = {"upsampler": "nearest+conv", "scale": 4, "resi_connection": "3conv"}
+    model = breakdown.without_kinks(randomize(SwinIR(SwinIRConfig(**TINY | changes))))
+    image, parameters = torch.rand(1, 3, 16, 24), [*model.parameters()]
+    quick = FastSwinIR(model, "reference", torch.float16, "composed")
+    weights = torch.randn(1, 3, 64, 96)
+    found, expected = (
+        breakdown.gradient(network, parameters, image, weights)[1]
+        for network in (quick, model)
+    )
+    assert breakdown.relative_errors(found, expected)["median"] < 0.02
 
 
 def test_equality_finds_a_wrong_network(monkeypatch):
