@@ -3,8 +3,8 @@
 Every run trains the lightweight x2 network by the speedrun preset for a few thousand
 steps, with one part of the network or one thing in its recipe otherwise, from several
 seeds.  Where a step takes another time, there are as many steps as take the same time
-in all.  Held-out tiles choose, test sets report.  Chapters 14 and 19 read what this
-writes: a file for each kind of run.
+in all.  Held-out tiles choose, test sets report.  What this writes, a file for each
+kind of run, chapter 19 reads.
 """
 
 import argparse
