@@ -1,5 +1,6 @@
 """Windows against JPEG: blocks begin where the experiment says, in every run."""
 
+import itertools
 import json
 
 import numpy as np
@@ -59,3 +60,13 @@ def test_every_seed_trains_both_kinds_of_patches(tmp_path, monkeypatch):
         assert set(run["psnr"]) == set(found["JPEG"]) == {
             "10, corner", "10, anywhere", "40, corner", "40, anywhere"
         }  # fmt: skip
+
+
+def test_committed_runs_are_three_of_each_kind_and_repair(root):
+    """Each is better than the JPEG that it is given, so that kinds can be compared."""
+    found = json.loads((root / "results/jpeg_windows.json").read_text())
+    kinds = [(run["window"], run["blocks"], run["seed"]) for run in found["runs"]]
+    expected = itertools.product((7, 8), experiment.PLACES, range(3))
+    assert sorted(kinds) == sorted(expected)
+    for run in found["runs"]:
+        assert all(psnr > found["JPEG"][key] for key, psnr in run["psnr"].items())
