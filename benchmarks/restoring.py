@@ -32,7 +32,6 @@ from swinir_lite.cores import usable_cores
 from swinir_lite.image_files import find_images, read_image
 from swinir_lite.image_restoration import imresize, to_tensor
 from swinir_lite.restoring.command import Pictures
-from swinir_lite.restoring.mixing import enlarge
 from swinir_lite.restoring.pipeline import (
     Outcome,
     Seconds,
@@ -181,8 +180,7 @@ def write_photographs(
 class Partly(nn.Module):
     """A network that restores every so manieth tile, or none if that is 0.
 
-    The others are enlarged: by copies of pixels, which takes no time, or, where there
-    is no network at all, plainly, which is as dear to encode as a photograph.
+    The others are enlarged by copies of pixels, which takes no time.
     """
 
     def __init__(self, network: nn.Module, every: int):
@@ -192,10 +190,8 @@ class Partly(nn.Module):
 
     def forward(self, x):
         self.calls += 1
-        if self.every and (self.calls - 1) % self.every == 0:
+        if (self.calls - 1) % self.every == 0:
             return self.network(x)
-        if not self.every:
-            return enlarge(x, self.config.scale)
         return nn.functional.interpolate(x, scale_factor=self.config.scale)
 
 
@@ -235,11 +231,7 @@ class Restoring:
 
 
 def measure_photographs(args: argparse.Namespace) -> dict:
-    """Where the time goes when many photographs are restored.
-
-    They are restored once more without the network, which is replaced by the plain
-    enlargement: what reading and writing alone take.
-    """
+    """Where the time goes when many photographs are restored."""
     size = 3 * args.side // 4, args.side
     sources = find_images(args.photographs) if args.photographs else []
     with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
@@ -253,7 +245,6 @@ def measure_photographs(args: argparse.Namespace) -> dict:
         fitting = int(args.at_most * first["pictures"] / first["seconds"])
         found = restore(paths[: max(1, fitting)], args.every)
         written = sum(path.stat().st_size for path in out.iterdir())
-        alone = restore(paths[: args.alone], every=0)
     return found | {
         "warm-up": first,
         "size": size, "suffix": args.suffix, "route": str(restore.network.route),
@@ -262,7 +253,6 @@ def measure_photographs(args: argparse.Namespace) -> dict:
         "model": args.model, "cores": usable_cores(),
         "threads": threads_for(args.device)._asdict(),
         "restored of the tiles": f"one in {args.every}",
-        "without the network": alone,
     }  # fmt: skip
 
 
@@ -454,7 +444,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--every",
         type=int,
         default=1,
-        help="restore one tile in so many, enlarge others; 0 restores none",
+        help="restore one tile in so many, enlarge others",
     )
     parser = argparse.ArgumentParser(description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True)
@@ -481,7 +471,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="SECONDS",
         help="leave out what would take longer, by the warm-up",
     )
-    many.add_argument("--alone", type=int, default=20, help="without the network")
     many.add_argument("--photographs", help="folder of what they are made from")
     many.add_argument("--suffix", default=".jpg", help="of their files")
 
