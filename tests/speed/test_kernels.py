@@ -359,6 +359,19 @@ def test_packed_inference_notices_a_step_that_pytorch_does_not_count():
         assert distance(inference(image), model(image)) < TOLERANCE
 
 
+@pytest.mark.parametrize("upsampler", ["pixelshuffledirect", "nearest+conv", "none"])
+def test_packed_weights_are_old_or_new_and_never_a_mixture(upsampler):
+    scale = {"nearest+conv": 4, "none": 1}.get(upsampler, 2)
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2,
+                          upsampler=upsampler, scale=scale)  # fmt: skip
+    model, image = noisy(SwinIR(config)).eval(), torch.rand(1, 3, 2, 2)
+    inference = CudaInference(model, torch.float32)
+    before = inference(image)
+    for parameter in model.parameters():
+        parameter.data += 1  # which PyTorch does not count
+    assert torch.equal(inference.forward(image), before)
+
+
 def test_a_recorded_graph_is_dropped_with_its_weights(monkeypatch):
     def graphed(function, warmup):
         recorded = []
