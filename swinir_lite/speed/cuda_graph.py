@@ -67,7 +67,8 @@ class Graphed:
             ):
                 self.outputs = self.function(*self.inputs)
         except RuntimeError as error:
-            reason = str(error.__context__ or error).splitlines()[0]
+            first = error.__context__ or error
+            reason = (str(first) or repr(first)).splitlines()[0]
             raise GraphError(f"a CUDA graph was not recorded ({reason})") from error
         self.graph = graph
 
