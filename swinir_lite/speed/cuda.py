@@ -38,12 +38,11 @@ PACKED = weakref.WeakSet()  # every CudaInference
 def weight_version(model: nn.Module) -> int:
     """A number that changes when any parameter is replaced or written to.
 
-    `load_state_dict` and what is written by operations on single tensors is noticed,
-    and optimisers' steps by `forget_old_weights`. Writes through `.data` are not, nor
-    those of a CUDA graph, of operations on lists of tensors on a GPU (an average by
-    `torch.optim.swa_utils`, for one), or to weights made in inference mode: PyTorch
-    does not count them. After such, call `torch.autograd.graph.increment_version` or
-    wrap the model anew.
+    `load_state_dict` and operations on single tensors are noticed, optimisers' steps by
+    `forget_old_weights`. Writes through `.data` are not, nor those of a CUDA graph, of
+    operations on lists of tensors on a GPU (an average by `torch.optim.swa_utils`, for
+    one), or to weights made in inference mode: PyTorch does not count them. After such,
+    call `torch.autograd.graph.increment_version` or wrap the model anew.
     """
     return hash(
         tuple(
