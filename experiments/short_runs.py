@@ -95,7 +95,10 @@ PARTS = {
     "fewer_layers": Experiment({"architecture": {"depths": [2] * 4}}),
 }
 RATES = {
-    **{f"adam_{r:g}": recipe(optimizer="adam", lr=r) for r in (2e-4, 5e-4, 1e-3, 2e-3)},
+    **{
+        f"adam_{rate:g}": recipe(optimizer="adam", lr=rate)
+        for rate in (2e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+    },
     **{f"muon_{rate:g}": recipe(lr=rate) for rate in (1e-3, 4e-3)},
     **{
         f"cnn_{optimizer}_{rate:g}": recipe(0.5, **CNN, optimizer=optimizer, lr=rate)
@@ -173,7 +176,6 @@ def about(name: str, args: argparse.Namespace) -> dict:
         "cost of a step": experiment.cost,
         "device": torch.cuda.get_device_name() if gpu else f"CPU, {platform.machine()}",
         "torch": torch.__version__,
-        "runs at once": args.jobs,
     }
 
 

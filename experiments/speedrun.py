@@ -19,12 +19,19 @@ ANNEALED = (  # runs of one recipe and the same 1,164 photographs, each to its o
     "lightweight_x2_8_minutes",
     "lightweight_x2_24_minutes",
 )
+NAMES = {  # of settings that are words
+    "adam": "Adam",
+    "muon": "Muon",
+    "cosine": "a cosine schedule",
+    "halving": "a rate halved in steps",
+}
 SETTINGS = {  # what runs may have otherwise, and how that is said
     "optimizer": "{}",
     "lr": "rate {}",
     "batch": "batch {}",
     "patch": "patches of {}",
     "images": "{} photographs",
+    "schedule": "{}",
     "own_minutes": "{} minutes",
 }
 UNSEEN = {  # of a configuration: the seed, and what no weight depends on
@@ -109,9 +116,8 @@ def rung(record: dict[str, Any], target: float, results: Path) -> dict[str, Any]
 
     Args:
         record: "run", its folder under training/; "seeds_of", those of the same run
-            from other seeds; "against", the run that it is compared with; "code",
-            what the code had gained since, in words; and "starts_from", the run
-            whose weights it continued.
+            from other seeds; "against", the run that it is compared with; and
+            "starts_from", the run whose weights it continued.
         target: dB on Set5.
         results: the folder of committed results.
 
@@ -135,7 +141,7 @@ def rung(record: dict[str, Any], target: float, results: Path) -> dict[str, Any]
         "minutes_before": before,
         "own_minutes": config["minutes"],
         "steps": end["step"],
-        **{k: config[k] for k in ("optimizer", "lr", "batch", "patch")},
+        **{k: config[k] for k in ("optimizer", "lr", "batch", "patch", "schedule")},
         "images": start["images"],
         **scores_of_seeds(logs, results),
         "psnr_at_8_minutes": None if before else psnr_at(8, log),
@@ -150,13 +156,12 @@ def rung(record: dict[str, Any], target: float, results: Path) -> dict[str, Any]
 
 def shown(value: str | float) -> str:
     """A setting in words: Muon, 0.002, 1,165."""
-    return value.capitalize() if isinstance(value, str) else f"{value:,}"
+    return NAMES[value] if isinstance(value, str) else f"{value:,}"
 
 
 def changes(new: dict[str, Any], old: dict[str, Any] | None) -> list[str]:
     """What a rung has otherwise than `old`, each in words; without it, what it has."""
-    found = [new["code"]] if "code" in new else []
-    kept = set()
+    found, kept = [], set()
     if "starts_from" in new:
         assert new["starts_from"] == new["against"]
         found.append(f"{shown(new['own_minutes'])} minutes more")
@@ -186,12 +191,6 @@ def compared(rungs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def trials(results: Path) -> list[dict[str, Any]]:
-    """Runs of 45 seconds, of which only what they printed at their end was kept."""
-    found = json.loads((results / "training/trials_45_seconds.json").read_text())
-    return found["trials"]
-
-
 def steps_against_psnr(results: Path = RESULTS) -> list[dict[str, Any]]:
     """What a number of steps gives when the rate falls to zero at their end."""
     points = []
@@ -209,10 +208,8 @@ def ladder(results: Path = RESULTS) -> dict[str, Any]:
     target = {name: v["psnr"] for name, v in paper["lightweight_x2"].items()}
     rungs = [rung(record, target["Set5"], results) for record in records]
     steps = steps_against_psnr(results)
-    return {
-        "target": target, "waypoint": WAYPOINT, "rungs": compared(rungs),
-        "trials": trials(results), "steps": steps,
-    }  # fmt: skip
+    found = {"target": target, "waypoint": WAYPOINT}
+    return {**found, "rungs": compared(rungs), "steps": steps}
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ figure.define("speedrun", (stage, { rungs, target, sets }) => {
 
   const ladder = chart(stage, {
     ...common,
-    x: { title: "GPU minutes in all", log: true, view: [0.45, 55] },
+    x: { title: "GPU minutes in all", log: true, view: [6.5, 48] },
     y: { title: "PSNR in dB", view: view() },
     label: "The ladder: PSNR over minutes of training; arrow keys step through the runs",
     contents: () => ({

@@ -203,5 +203,7 @@ def test_committed_runs_are_of_these_experiments(root):
         found, experiment = json.loads(path.read_text()), EXPERIMENTS[path.stem]
         assert found["removed"] == experiment.remove.__name__
         assert found["fields"] == experiment.fields
-        assert {run["steps"] for run in found["runs"]} == {2000}
+        assert {run["steps"] for run in found["runs"]} == {
+            round(2000 / experiment.cost)
+        }
         assert {run["photographs"] for run in found["runs"]} == {1164}

@@ -38,6 +38,7 @@ def test_every_variant_ran_by_kernels_made_for_a_t4(root):
     kinds = {tuple(name.split(", ")) for name in found}
     expected = product(RELEASED, ["composed"], ["float32", "float16"])
     assert kinds == set(expected)
+    assert max(run["gradients"]["all"] for run in found.values()) < 0.005
 
 
 def test_float16_stays_near_float32_on_every_image_that_was_tried(root):
