@@ -22,7 +22,7 @@ from swinir_lite import ResidualCNN, SwinIR, SwinIRConfig
 from swinir_lite.measuring import test_sets
 from swinir_lite.shifted_windows import attention_mask
 from swinir_lite.speed.composed import swin_layer
-from swinir_lite.speed.cpu import Strips, add_deep_features, layer_in_strips_
+from swinir_lite.speed.cpu import add_deep_features, layer_in_strips_, strips_of
 from swinir_lite.speed.network import FastSwinIR, check_without_waiting, fast, fastest
 from swinir_lite.speed.routes import choose_route
 from swinir_lite.speed.window_masks import mask_patterns, window_masks
@@ -107,16 +107,19 @@ def network_of_window(side):
     down=st.integers(1, 6),
     across=st.integers(1, 6),
     tokens_at_once=st.sampled_from([1, 9, 16, 40, 100, 10_000]),
+    threads=st.sampled_from([1, 2, 3]),
 )
 @hypothesis.settings(max_examples=150)
-@hypothesis.example(side=4, batch=1, down=5, across=1, tokens_at_once=16)
+@hypothesis.example(side=4, batch=1, down=5, across=1, tokens_at_once=16, threads=1)
 def test_any_size_in_strips_of_any_size_equals_the_model(
-    side, batch, down, across, tokens_at_once
+    side, batch, down, across, tokens_at_once, threads
 ):
-    model = network_of_window(side)
+    model, before = network_of_window(side), torch.get_num_threads()
     with torch.no_grad():
         shallow = torch.randn(batch, 4, down * side, across * side)
+        torch.set_num_threads(threads)
         found = add_deep_features(model, shallow.permute(0, 2, 3, 1), tokens_at_once)
+        torch.set_num_threads(before)
         expected = shallow + model.deep_features(shallow)
     assert distance(found.permute(0, 3, 1, 2), expected) < 1e-5
 
@@ -156,8 +159,8 @@ def test_strips_change_their_input_in_place():
     x = torch.randn(1, 8, 12, 12)
     with torch.no_grad():
         expected = layer(x)
-        strips = Strips(64, torch.empty(0), torch.empty(0))
-        result = layer_in_strips_(x, layer, strips)
+        with strips_of(x, 64) as strips:
+            result = layer_in_strips_(x, layer, strips)
     assert result is x
     assert distance(x, expected) < 1e-5
 
