@@ -85,7 +85,9 @@ def runs(
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.blind_denoising")
     parser.add_argument("--photos", required=True, help="folder to learn from")
-    parser.add_argument("--set12", default="data/Set12", help="folder to measure on")
+    parser.add_argument(
+        "--set12", default="data/testsets/Set12", help="folder to measure on"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--out", type=Path, default="results/blind_denoising.json")

@@ -100,7 +100,9 @@ def measure(method: str, images: dict[str, np.ndarray], sigma: int) -> dict:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.classical_denoisers")
-    parser.add_argument("--set12", default="data/Set12", help="or other gray images")
+    parser.add_argument(
+        "--set12", default="data/testsets/Set12", help="or other gray images"
+    )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--sigmas", nargs="+", type=int, default=SIGMAS)
     parser.add_argument("--out", type=Path, default="results/classical_denoisers.json")

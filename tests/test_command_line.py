@@ -69,7 +69,7 @@ def test_the_examples_in_a_command_s_help_are_understood(command, capsys):
     shown = output_of(capsys, command, "--help").partition("examples:\n")[2]
     examples = re.findall(
         r"^  (?:swinir-lite|accelerate launch -m swinir_lite) (.*?)(?:   .*)?$",
-        shown.replace("\\\n", " "),
+        re.sub(r"\\\n *", "", shown),
         re.MULTILINE,
     )
     assert examples

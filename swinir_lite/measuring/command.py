@@ -110,8 +110,9 @@ def add_commands(commands: Any) -> None:
     evaluate = add_command(
         commands, "evaluate", run_evaluate, "PSNR and SSIM on test sets",
         """
-        swinir-lite evaluate lightweight_x2 data/Set5
-        swinir-lite evaluate runs/first data/Set5 data/Set14 --json scores.json
+        swinir-lite evaluate lightweight_x2 data/testsets/Set5
+        swinir-lite evaluate runs/first data/testsets/Set5 data/testsets/Set14 \\
+            --json scores.json
         swinir-lite evaluate --model lightweight_x2 --hq Set5/HR --lq Set5/LR_bicubic/X2
         swinir-lite evaluate --model bicubic --scale 4 --hq Set5/HR
         swinir-lite evaluate --model gray_jpeg_10 --task jpeg quality=20 --hq classic5

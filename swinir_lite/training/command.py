@@ -116,7 +116,7 @@ def add_commands(commands: Any) -> None:
         commands, "download", run_download, "fetch data sets and weights, checked",
         """
         swinir-lite download               lists them, with their licences
-        swinir-lite download set5          into data/Set5
+        swinir-lite download set5          into data/testsets/Set5
         swinir-lite download official_classical_x2
         swinir-lite download div2k --scale 2 4
         """,
@@ -160,11 +160,13 @@ def add_commands(commands: Any) -> None:
     leaks = add_command(
         commands, "leaks", run_leaks, "find test images among training photographs",
         """
-        swinir-lite leaks --train photographs --tests data/Set5 data/Set14
+        swinir-lite leaks --train photographs --tests data/testsets/Set5
         """,
     )  # fmt: skip
     leaks.add_argument("--train", nargs="+", required=True, help="folders of photos")
-    leaks.add_argument("--tests", nargs="+", required=True, help="such as data/Set5")
+    leaks.add_argument(
+        "--tests", nargs="+", required=True, help="such as data/testsets/Set5"
+    )
 
     profile = add_command(
         commands, "profile", run_profile, "where a training step's time goes",
@@ -182,7 +184,8 @@ def add_commands(commands: Any) -> None:
     ship = add_command(
         commands, "ship", run_ship, "make a run's weights a shipped model",
         """
-        swinir-lite ship runs/first my_x2 data/Set5 --data "800 photographs of DIV2K"
+        swinir-lite ship runs/first my_x2 data/testsets/Set5 \\
+            --data "800 photographs of DIV2K"
         """,
     )  # fmt: skip
     ship.add_argument("run", help="folder of a finished run")

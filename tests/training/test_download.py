@@ -3,10 +3,12 @@
 import hashlib
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
 import zipfile
+from pathlib import PurePosixPath
 from types import SimpleNamespace
 
 import numpy as np
@@ -236,3 +238,29 @@ def test_manifest_is_complete():
             assert entry["url"].startswith("https://")
             assert len(bytes.fromhex(entry["sha256"])) == 32
             assert entry["bytes"] > 0
+
+
+def folders_of(about):
+    """The folders in which a data set's images lie, and those around them."""
+    for archive in about.get("archives", ()):
+        folder = PurePosixPath("data", archive["folder"])
+        yield from (folder, *folder.parents)
+    for file in about.get("files", ()):
+        yield from PurePosixPath("data", file["path"]).parents
+
+
+def test_pages_and_help_name_the_folders_that_data_sets_go_to(root):
+    places = {str(f) for about in read_manifest().values() for f in folders_of(about)}
+    texts = [root / "README.md", root / "data/README.md"]
+    for pattern in ("chapters/*.ipynb", "swinir_lite/**/*.py", "experiments/*.py"):
+        texts += root.glob(pattern)
+    texts += root.glob("swinir_lite/training/presets/*.json")
+    named = {
+        (str(path.relative_to(root)), folder)
+        for path in texts
+        for folder in re.findall(r"(?<![\w./])data/\w[\w/]*\w", path.read_text())
+    }
+    assert {"README.md", "swinir_lite/training/command.py"} <= {
+        page for page, _ in named
+    }
+    assert not {(page, folder) for page, folder in named if folder not in places}
