@@ -105,7 +105,7 @@ def alt(name: str) -> str:
     """The map in words."""
     return (
         "Where this chapter stands: SwinIR as a chain of boxes, below it one of its "
-        f"blocks and one layer of a block. Coloured is {place(name)[1]}."
+        f"blocks and one layer of a block. The coloured part: {place(name)[1]}."
     )
 
 
