@@ -32,7 +32,7 @@ class Draw:
 
     generator: torch.Generator
     pick: random.Random
-    scale: int  # how far the images are still to shrink
+    scale: int  # how far the shuffled steps shrink the images
     size: tuple[int, int]  # (height, width) in the end
 
     def uniform(self, images, low, high):
@@ -108,7 +108,7 @@ def random_resize(images, draw):
 
 
 def final_resize(images, draw):
-    """Bring the images to the size they shall end with."""
+    """Bring the images to their final size."""
     return resize(images, draw.size, draw.pick.choice(MODES))
 
 
@@ -196,7 +196,7 @@ def shuffled_steps(pick):
 
 
 def clean_resize(images, draw):
-    """Bring the images to the size they shall end with as a careful program does."""
+    """Bring the images to their final size as a careful program does."""
     return F.interpolate(images, draw.size, mode="bicubic", antialias=True)
 
 
