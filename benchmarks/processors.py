@@ -27,7 +27,7 @@ INSTRUCTIONS = {  # what oneDNN and PyTorch may use at most, and its flag in Lin
     "AVX2": ("AVX2", "avx2", "avx2"),
     "AVX-512": ("AVX512_CORE_BF16", "avx512", "avx512bw"),
 }
-SPINNING = {"spin briefly": None, "spin long": "300000"}  # the latter is libgomp's own
+SPINNING = {"spin briefly": "10000", "spin long": "300000"}  # ours, and libgomp's own
 BUSY = 2  # processes
 LOOP = "while True: pass"
 
@@ -49,13 +49,16 @@ def busy_processes(count: int) -> Iterator[None]:
             process.wait()
 
 
-def case(args: argparse.Namespace, instructions: str, spin: str | None) -> dict:
+def case(args: argparse.Namespace, instructions: str, spin: str) -> dict:
     """Both networks in a process with these settings."""
     onednn, aten, _ = INSTRUCTIONS[instructions]
-    settings = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
-    settings |= {"ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
-    settings |= {"GOMP_SPINCOUNT": spin} if spin else {}
-    settings["OMP_NUM_THREADS"] = str(args.threads)
+    settings = {
+        **os.environ,
+        "ONEDNN_MAX_CPU_ISA": onednn,
+        "ATEN_CPU_CAPABILITY": aten,
+        "GOMP_SPINCOUNT": spin,
+        "OMP_NUM_THREADS": str(args.threads),
+    }
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "found.json"
         command = [sys.executable, "-m", "benchmarks.speed", "--output", str(output)]

@@ -196,8 +196,9 @@ def add_convolution_(
 ) -> None:
     """Add what convolutions make of `(B, H, W, C)` to `total`, strip by strip."""
     *first, last = module if isinstance(module, nn.Sequential) else [module]
-    for part in first:
-        x = part(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    with strips.threads.sharing():
+        for part in first:
+            x = part(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     height, border = x.shape[1], last.padding[0]
     step = strips.rows(x, 1)
 

@@ -36,17 +36,28 @@ class SideBySide:
         """
         return 1 < self.count < 2 * pieces
 
+    @contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Let all threads share each operation of the caller for a while."""
+        if self.count > 1:
+            torch.set_num_threads(self.count)
+        try:
+            yield
+        finally:
+            if self.count > 1:
+                compute_alone(self.count)
+
     def each(self, work: Callable[[Piece, int], None], pieces: Sequence[Piece]) -> None:
         """Call `work(piece, i)` for every piece; returns once all are done.
 
         Calls at the same time differ in i, which is below `count`. They compute
         without gradients, under the caller's autocast. What one raises is raised
-        here, after the calls that had begun; no others begin. Pieces that do not
-        suffice come one after the other, from this thread.
+        here, after the calls that had begun; no others begin.
         """
         if not self.suffice(len(pieces)):
-            for piece in pieces:
-                work(piece, 0)
+            with self.sharing():
+                for piece in pieces:
+                    work(piece, 0)
             return
         waiting, ends = deque(pieces), SimpleQueue()
         autocast = functools.partial(
@@ -66,12 +77,10 @@ class SideBySide:
                 waiting.clear()
                 ends.put(error)
 
-        for i in range(self.count):
+        for i in range(1, self.count):
             self.tasks.put(functools.partial(take, i))
-        try:
-            errors = [ends.get() for _ in range(self.count)]
-        finally:
-            waiting.clear()  # Ctrl-C while waiting
+        take(0)
+        errors = [ends.get() for _ in range(self.count)]
         for error in errors:
             if error is not None:
                 raise error
@@ -84,35 +93,48 @@ def taken(waiting: deque[Piece]) -> Iterator[Piece]:
             yield waiting.popleft()
 
 
-def run_alone(started: SimpleQueue, tasks: Tasks) -> None:
+def compute_alone(count: int) -> None:
+    """Let the calling thread share no operation, and threads to come `count`.
+
+    PyTorch sets the number of the thread that asks, and of those that first compute
+    later.
+    """
+    torch.get_num_threads()  # a thread's first look takes what was set last anywhere
+    torch.set_num_threads(1)
+    other = threading.Thread(target=torch.set_num_threads, args=(count,))
+    other.start()
+    other.join()
+
+
+def run_alone(count: int, tasks: Tasks) -> None:
     """What a thread does: tasks, of which it shares no operation with others."""
-    torch.set_num_threads(1)  # of this thread, and of those that first compute later
-    torch.get_num_threads()  # settles it: a thread's first look takes what was set last
-    started.put(None)
+    compute_alone(count)
     for task in iter(tasks.get, None):
         task()
 
 
 @contextmanager
 def side_by_side(count: int) -> Iterator[SideBySide]:
-    """Start `count` threads for as long as a block lasts, none besides itself for 1.
+    """Let `count` threads, the calling one among them, compute alone inside a block.
 
-    A `count` above 1 is to be `torch.get_num_threads()`, which is left as it is.
+    Also between pieces: OpenMP's threads would spin for a while after an operation that
+    they share, on the cores that others need. A `count` above 1 is to be
+    `torch.get_num_threads()`, which afterwards is as before.
     """
-    started, tasks = SimpleQueue(), SimpleQueue()
-    threads = []
+    tasks, threads = SimpleQueue(), []
+    if count == 1:
+        yield SideBySide(1, tasks)
+        return
     try:
-        for _ in range(count if count > 1 else 0):
-            thread = threading.Thread(target=run_alone, args=(started, tasks))
+        for _ in range(count - 1):
+            thread = threading.Thread(target=run_alone, args=(count, tasks))
             thread.start()
             threads.append(thread)
-        for _ in threads:
-            started.get()
-        if threads:
-            torch.set_num_threads(count)  # again, of threads that first compute later
+        compute_alone(count)
         yield SideBySide(count, tasks)
     finally:
         for _ in threads:
             tasks.put(None)
         for thread in threads:
             thread.join()
+        torch.set_num_threads(count)

@@ -85,6 +85,18 @@ def test_the_number_of_strips_and_of_threads_changes_little_or_nothing():
     assert all(distance(other, found[0]) < 1e-6 for other in found)
 
 
+def test_the_caller_shares_operations_only_where_it_asks_to():
+    """OpenMP's threads would spin on the cores that the next pieces need."""
+    counts = []
+    with threads(3), side_by_side(3) as several:
+        several.each(lambda piece, i: None, range(9))
+        counts.append(torch.get_num_threads())
+        with several.sharing():
+            counts += [torch.get_num_threads(), count_of_a_new_thread()]
+        counts += [torch.get_num_threads(), count_of_a_new_thread()]
+    assert counts == [1, 3, 3, 1, 3]
+
+
 def test_each_piece_is_taken_once_by_a_thread_that_computes_alone():
     taken, busy = [], set()
 
