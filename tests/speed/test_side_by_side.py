@@ -1,3 +1,5 @@
+"""Strips side by side on a CPU: the same result, and no thread count left changed."""
+
 import threading
 import time
 from contextlib import contextmanager
@@ -5,18 +7,13 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from swinir_lite import SwinIR, SwinIRConfig, fast
+from swinir_lite import fast
 from swinir_lite.speed.cpu import add_deep_features
 from swinir_lite.speed.side_by_side import side_by_side
 
-TINY = {"dim": 12, "depths": (2, 1), "num_heads": (2, 3), "window_size": 4}
-VARIANTS = [
-    {"upsampler": "pixelshuffledirect", "scale": 2},
-    {"upsampler": "pixelshuffle", "scale": 3},
-    {"upsampler": "nearest+conv", "scale": 4, "resi_connection": "3conv"},
-    {"upsampler": "none", "scale": 1, "in_channels": 1, "window_size": 7},
-]
-SIZES = [(1, 9, 14), (2, 28, 21), (1, 3, 2), (1, 130, 3), (3, 50, 6)]  # B, H, W
+from .test_network import SIZES, VARIANTS, tiny
+
+TALL = [(1, 130, 3), (3, 50, 6)]  # B, H, W: several strips
 
 
 @contextmanager
@@ -39,14 +36,6 @@ def count_of_a_new_thread():
     return found[0]
 
 
-def tiny(**changes):
-    model = SwinIR(SwinIRConfig(**{**TINY, **changes})).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
-    return model
-
-
 def distance(value, reference):
     return float((value - reference).norm() / reference.norm())
 
@@ -56,7 +45,7 @@ def distance(value, reference):
 def test_a_network_by_any_number_of_threads_equals_the_model(changes, count):
     model = tiny(**changes)
     with torch.no_grad(), threads(count):
-        for batch, height, width in SIZES:
+        for batch, height, width in SIZES + TALL:
             image = torch.rand(batch, model.config.in_channels, height, width)
             assert distance(fast(model)(image), model(image)) < 1e-5
 
