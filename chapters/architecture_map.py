@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from swinir_lite import SwinIR, to_image, to_tensor
 
 CHANNELS = 0, 20, 40  # of the features, shown beside the mean strength of all
+HEAD = "A convolution and the pixel shuffle. Dark: the mean colour is added last."
 Part = dict[str, Any]
 Outputs = Mapping[nn.Module, Tensor]
 
@@ -69,7 +70,7 @@ def network(model: SwinIR, found: Outputs, image: Tensor) -> list[Part]:
         *blocks,
         part("conv", "The convolution after the blocks.", found[last], last),
         part("+", "The long skip adds the shallow features.", together),
-        part("head", "A convolution and the pixel shuffle.", found[head], head),
+        part("head", HEAD, found[head], head),
         part("HQ", "The photograph that comes out.", found[model].clamp(0, 1)),
     ]
 
