@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from .book.notebooks import CHAPTERS, ROOT
+from .book.notebooks import CHAPTERS, ROOT, code_cells, read_cells
 
 sys.path.insert(0, str(ROOT / "chapters"))
 import contents
@@ -61,6 +61,21 @@ def test_contents_are_up_to_date(path):
 def test_every_chapter_has_its_module():
     for path in CHAPTERS[:8]:
         assert (ROOT / f"swinir_lite/{path.stem[3:]}.py").is_file(), path.stem
+
+
+def test_names_in_the_text_of_chapters_are_names_in_code():
+    code = [text for path, text in tracked_texts() if path.suffix == ".py"]
+    code += [cell.source for path in CHAPTERS for _, cell in code_cells(path)]
+    known = set(re.findall(r"\w+", "\n".join(code)))
+    gone = [
+        f"{path.name}: {name}"
+        for path in CHAPTERS
+        for cell in read_cells(path)
+        if cell.cell_type == "markdown"
+        for name in re.findall(r"`([A-Za-z]\w*_\w+)`", cell.source)
+        if name not in known
+    ]
+    assert not gone
 
 
 def test_every_room_that_contributors_are_sent_to_is_there():
