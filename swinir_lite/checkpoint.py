@@ -302,7 +302,10 @@ def read_weights(source: str | Path) -> Weights:
     if is_run(source):
         return read_run(source)
     if not Path(source).is_file():
-        raise FileNotFoundError(f"no such file: {source}; {names_for(str(source))}")
+        what = f"no such file: {source}"
+        if str(source) and Path(source).is_dir():
+            what = f"{source} is a folder that holds no run: there is no state.pt"
+        raise FileNotFoundError(f"{what}; {names_for(str(source))}")
     return read_file(source)
 
 

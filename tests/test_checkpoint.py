@@ -442,7 +442,7 @@ def test_a_bare_state_dict_of_ours_is_refused_with_the_remedy(tmp_path):
 def test_missing_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         load_model(tmp_path / "nowhere.pth")
-    with pytest.raises(FileNotFoundError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="a folder that holds no run"):
         load_model(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"classical_x4; .*github\.com/Jing"):
         load_model("classical_x4")

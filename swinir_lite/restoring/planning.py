@@ -231,8 +231,12 @@ def refuse(problems: list[str], why: str) -> None:
 
 
 def without_earlier_results(jobs: dict[Job, bool]) -> list[Job]:
-    """Leave out what a walk found that is the result of another picture."""
-    targets = {os.path.abspath(job.target) for job in jobs}
+    """Leave out what a walk found that is the result of another picture.
+
+    A picture that would be its own result stays, to be refused.
+    """
+    both = ((os.path.abspath(job.source), os.path.abspath(job.target)) for job in jobs)
+    targets = {target for source, target in both if source != target}
     return [
         job
         for job, walked in jobs.items()
@@ -266,6 +270,8 @@ def make_plan(
             given as -o cannot be.
     """
     plan = Plan()
+    if out is not None and not os.fspath(out):  # nor is this meant by an empty name
+        raise InputError("an empty name was given as -o")
     out = None if out is None else Path(out)
     found = find_pictures(inputs, out, plan)
     target, format = one_file(found, out, format)

@@ -382,6 +382,33 @@ def test_an_empty_name_is_not_this_folder(folder, restore, monkeypatch):
     assert files_of(folder) == before
 
 
+def test_an_empty_name_of_the_result_is_not_this_folder(
+    folder, restore, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = restore(folder / "a.png", "-o", "")
+    assert (status, err) == (2, "error: an empty name was given as -o\n")
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("how", [(), ("--overwrite",), ("--skip-existing",)])
+def test_a_folder_cannot_be_its_own_result(folder, restore, how):
+    before = files_of(folder)
+    status, _, err = restore(folder, "-o", folder, *how)
+    assert status == 2
+    assert "results would replace inputs; choose another folder by -o" in err
+    assert files_of(folder) == before
+
+
+def test_results_of_another_format_may_lie_among_their_inputs(folder, restore):
+    (folder / "a.png").unlink()
+    assert restore(folder, "-o", folder)[0] == 0
+    assert {"deep/b.jpg", "deep/b.png"} < files_of(folder).keys()
+    status, out, _ = restore(folder, "-o", folder, "--skip-existing")
+    assert status == 0
+    assert "1 there already" in out
+
+
 def test_links_to_folders_are_counted_and_not_followed(folder, restore, tmp_path):
     os.symlink(folder, folder / "deep/loop.png")
     status, out, err = restore(folder, "-o", tmp_path / "out")
