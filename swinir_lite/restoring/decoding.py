@@ -26,6 +26,7 @@ from .formats import (
     jpeg_comments,
     kind_of,
     late_metadata,
+    png_texts,
 )
 from .pnm import read_header, read_pnm
 from .profiles import profile_told
@@ -62,7 +63,8 @@ PILLOW_ERRORS = (
 PALETTE = 3  # as TIFF says how it tells colours
 COLOURS_OF = {0: 1, 1: 1, 2: 3, 5: 4}  # and how many channels others have
 SPACES = {"lab": "Lab", "labs": "Lab", "labq": "Lab", "xyz": "XYZ"}
-PROFILE, XMP, COMMENT = "icc-profile-data", "xmp-data", "jpeg-comment-"
+PROFILE, XMP = "icc-profile-data", "xmp-data"
+COMMENT, TEXT = "jpeg-comment-", "png-text-"  # one of each name that begins so
 MILLIMETRES = 25.4  # in an inch
 SLACK = 1e-3  # by which float values may lie beyond 0..1
 IN_MEMORY = 2**28  # bytes of pixels; more are decoded to a temporary file
@@ -156,6 +158,8 @@ def upright(
         image = attach_exif(image, block, notes)
     for number, comment in enumerate(jpeg_comments(path) if kind == "JPEG" else ()):
         image = with_blob(image, f"{COMMENT}{number:05}", comment)
+    for number, text in enumerate(png_texts(path) if kind == "PNG" else ()):
+        image = with_blob(image, f"{TEXT}{number:05}", text)
     turned = image.get_typeof("exif-ifd0-Orientation") or kind == "TIFF"
     if not turned and kind != "AVIF" and (value := xmp_orientation(image)) > 1:
         image = image.copy()

@@ -17,11 +17,13 @@ from .decoding import (
     COMMENT,
     MILLIMETRES,
     PROFILE,
+    TEXT,
     XMP,
     field_of,
     reason,
     with_metadata,
 )
+from .formats import XMP_KEYWORD, keyword_of
 from .tiff_tags import write_exif
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ LOSSLESS_WEBP = {
     "lossless": True,
     "effort": 0,
 }  # 20 times as fast as libvips' own effort
-EXIF, IPTC, TEXT = "exif-data", "iptc-data", "png-comment-"
+EXIF, IPTC, VIPS_TEXT = "exif-data", "iptc-data", "png-comment-"
+PNG_HEAD = 33  # bytes: the signature, and the chunk that must come first
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,11 @@ class Encoding:
             lines.append(
                 "its IPTC (caption, keywords) was dropped; JPEG keeps a JPEG's"
             )
-        texts = [n.split("-", 3)[3] for n in fields if n.startswith(TEXT)]
+        texts = blobs_of(picture.header, TEXT)
         if texts and self.format != "png":
-            named = ", ".join(texts)
+            named = ", ".join(keyword_of(text[4:]).decode("latin-1") for text in texts)
             lines.append(f"its text ({named}) was dropped: {name} has no place for it")
-        if comments_of(picture.header) and self.format not in ("jpeg", "png"):
+        if blobs_of(picture.header, COMMENT) and self.format not in ("jpeg", "png"):
             lines.append(f"its comment was dropped: {name} has no place for it")
         return lines
 
@@ -154,7 +157,7 @@ def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> N
         OSError: if it cannot be written, as where the disk is full.
     """
     keep = [PROFILE] if encoding.strip_metadata else header.get_fields()
-    wanted = set(keep) - OWN
+    wanted = {name for name in keep if not name.startswith(VIPS_TEXT)} - OWN
     if not encoding.keeps_iptc(header):
         wanted.discard(IPTC)
     image = pyvips.Image.tiffload(os.fsencode(rows), access="sequential")
@@ -173,9 +176,11 @@ def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> N
         raise OSError(
             f"cannot be written: {said[1] if said else reason(error)}"
         ) from error
-    if xmp and encoding.format == "png":
-        append_text(path, b"XML:com.adobe.xmp", xmp)
-    write_comments(path, comments_of(image), encoding.format)
+    comments = blobs_of(image, COMMENT)
+    if encoding.format == "png":
+        write_texts(path, blobs_of(image, TEXT), comments, xmp)
+    elif encoding.format == "jpeg":
+        write_comments(path, comments)
     if encoding.format == "tiff" and image.get_typeof(EXIF):
         write_exif(path, bytes(image.get(EXIF)))
 
@@ -187,29 +192,56 @@ def resolution(header: pyvips.Image, encoding: Encoding) -> dict[str, float]:
     return {"xres": header.xres, "yres": header.yres}
 
 
-def comments_of(image: pyvips.Image) -> list[bytes]:
-    """What the comments of an image's JPEG said, as bytes of no known encoding."""
-    names = sorted(n for n in image.get_fields() if n.startswith(COMMENT))
+def blobs_of(image: pyvips.Image, kind: str) -> list[bytes]:
+    """The comments or texts of an image's file, as bytes, in their order."""
+    names = sorted(name for name in image.get_fields() if name.startswith(kind))
     return [bytes(image.get(name)) for name in names]
 
 
-def write_comments(path: Path, comments: list[bytes], format: str) -> None:
-    """Put comments into a JPEG as they were, into a PNG as texts."""
-    for comment in reversed(comments) if format == "jpeg" else ():
-        insert(path, b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment)
-    for comment in comments if format == "png" else ():
+def write_comments(path: Path, comments: list[bytes]) -> None:
+    """Put comments into a JPEG, behind its first segment, as they were."""
+    segments = (b"\xff\xfe" + struct.pack(">H", len(c) + 2) + c for c in comments)
+    with path.open("rb") as file:
+        place = 4 + struct.unpack(">4xH", file.read(6))[0]
+    insert(path, place, b"".join(segments))
+
+
+def write_texts(
+    path: Path, texts: list[bytes], comments: list[bytes], xmp: bytes
+) -> None:
+    """Put texts as they were, a JPEG's comments and XMP into a PNG.
+
+    They stand in front of the pixels, behind which few programs look.
+
+    Args:
+        path: of the PNG.
+        texts: chunks with their names.
+        comments: of no known encoding.
+        xmp: a packet, or nothing.
+    """
+    chunks = list(texts)
+    for comment in comments:
         try:
             text = comment.decode()
         except UnicodeDecodeError:
             text = comment.decode("latin-1")
-        append_text(path, b"Comment", text.replace("\0", "").encode())
+        chunks.append(international(b"Comment", text.replace("\0", "").encode()))
+    if xmp:
+        chunks.append(international(XMP_KEYWORD, xmp))
+    lengths = (struct.pack(">I", len(chunk) - 4) for chunk in chunks)
+    sums = (struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
+    insert(path, PNG_HEAD, b"".join(map(b"".join, zip(lengths, chunks, sums))))
 
 
-def insert(path: Path, segment: bytes) -> None:
-    """Put a segment into a JPEG, behind the first, in constant memory."""
+def international(keyword: bytes, text: bytes) -> bytes:
+    """A chunk of a PNG, with its name, for a text of UTF-8."""
+    return b"iTXt" + keyword + b"\0\0\0\0\0" + text
+
+
+def insert(path: Path, place: int, segment: bytes) -> None:
+    """Put bytes into a file at a place, in constant memory."""
     with path.open("rb+") as file:
-        place = 4 + struct.unpack(">4xH", file.read(6))[0]
-        end = file.seek(0, os.SEEK_END)
+        end = file.seek(0, os.SEEK_END) if segment else place
         while end > place:  # from the last block on, each moves out of the way
             begin = max(place, end - COPIED_AT_ONCE)
             file.seek(begin)
@@ -219,17 +251,6 @@ def insert(path: Path, segment: bytes) -> None:
             end = begin
         file.seek(place)
         file.write(segment)
-
-
-def append_text(path: Path, keyword: bytes, text: bytes) -> None:
-    """Put a text of UTF-8 into a PNG, such as XMP by the name that it has there."""
-    data = keyword + b"\0\0\0\0\0" + text
-    chunk = b"iTXt" + data
-    end = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
-    with path.open("rb+") as file:
-        file.seek(-len(end), os.SEEK_END)
-        file.write(struct.pack(">I", len(data)) + chunk)
-        file.write(struct.pack(">I", zlib.crc32(chunk)) + end)
 
 
 def page_tags(header: pyvips.Image, encoding: Encoding) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 import stat
 import struct
+import zlib
 from pathlib import Path
 
 from ..errors import InputError
@@ -26,6 +27,7 @@ HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"
 SEQUENCES = {b"avis": "AVIF", b"hevc": "HEIC", b"hevx": "HEIC", b"msf1": "HEIC"}
 COMMENT, BEGINS_PIXELS = 0xFE, (0xDA, 0xD9)  # as JPEG marks its segments
 MOST_SEGMENTS = 10_000
+XMP_KEYWORD, MOST_XMP = b"XML:com.adobe.xmp", 2**24  # bytes of a packet
 # At most so many pixels come out of a byte, whatever the picture shows: two bits for
 # a JPEG's block of 8x8 (half that, if progressive), deflate's 1032 to 1 of 1-bit
 # pixels, GIF's longest code
@@ -119,12 +121,39 @@ def jpeg_comments(path: str | Path) -> list[bytes]:
     return found
 
 
+def png_texts(path: str | Path) -> list[bytes]:
+    """The texts of a PNG as they stand, wherever they are: chunks with their names.
+
+    libvips reads those in front of the pixels alone, cuts their keywords at a space
+    and takes all for one encoding.  XMP is left out, which has a place of its own.
+    """
+    found = []
+    with open(path, "rb") as file:
+        for name, length in png_chunks(file):
+            if name in (b"tEXt", b"zTXt", b"iTXt"):
+                text = file.read(length)
+                if len(text) == length and keyword_of(text) != XMP_KEYWORD:
+                    found.append(name + text)
+    return found
+
+
+def keyword_of(text: bytes) -> bytes:
+    """What a PNG's text is about."""
+    return text.partition(b"\0")[0]
+
+
 def xmp_of(text: bytes) -> bytes | None:
     """The packet of XMP in a PNG's international text; None if it holds another."""
     keyword, _, rest = text.partition(b"\0")
-    if keyword != b"XML:com.adobe.xmp" or rest[:1] != b"\0":  # 1 is compressed
+    if keyword != XMP_KEYWORD:
         return None
-    return rest[2:].split(b"\0", 2)[-1]
+    packet = rest[2:].split(b"\0", 2)[-1]
+    if rest[:1] == b"\0":
+        return packet
+    try:
+        return zlib.decompressobj().decompress(packet, MOST_XMP)
+    except zlib.error:
+        return None
 
 
 def check_size(

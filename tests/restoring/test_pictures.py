@@ -7,6 +7,7 @@
 import io
 import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -223,6 +224,42 @@ def test_texts_of_a_png_are_kept_or_said_to_be_dropped(photo, restored):
     for to in ("jpg", "tif", "webp"):
         _, err = restored(content, "png", to=to)
         assert "its text (parameters) was dropped" in err
+
+
+TEXTS = (
+    (b"tEXt", b"Creation Time\0today"),
+    (b"tEXt", b"Author\0J\xf6rg"),
+    (b"zTXt", b"Title\0\0" + zlib.compress(b"Br\xfccke")),
+    (b"iTXt", b"parameters\0\0\0ja\0\0" + "\u732b, 20".encode()),
+)
+
+
+@pytest.mark.parametrize("where", ["before", "behind"])
+def test_texts_of_a_png_are_kept_in_their_own_letters(photo, restored, where):
+    chunks = [png_chunk(*text) for text in TEXTS]
+    path, err = restored(png(photo(8, 8), **{where: b"".join(chunks)}), "png")
+    assert err == ""
+    written = path.read_bytes()
+    for chunk in chunks:
+        assert written.count(chunk) == 1
+    with Image.open(path) as image:  # not decoded yet: they stand in front
+        assert image.info["Creation Time"] == "today"
+        assert image.info["Author"] == "J\xf6rg"
+        assert image.info["Title"] == "Br\xfccke"
+        assert image.info["parameters"] == "\u732b, 20"
+    _, err = restored(png(photo(8, 8), **{where: b"".join(chunks)}), "png", to="webp")
+    assert "its text (Creation Time, Author, Title, parameters) was dropped" in err
+    path, _ = restored(png(photo(8, 8), before=chunks[0]), "png", "--strip-metadata")
+    assert b"today" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("where", ["before", "behind"])
+def test_xmp_that_a_png_compresses_is_kept(photo, restored, where):
+    packed = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp())
+    content = png(photo(8, 8), **{where: png_chunk(b"iTXt", packed)})
+    for to in ("png", "jpg", "tif", "webp"):
+        path, err = restored(content, "png", to=to)
+        assert (err, path.read_bytes().count(b"dc:format")) == ("", 1)
 
 
 def commented(content, *comments):
