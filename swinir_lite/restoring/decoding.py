@@ -33,10 +33,12 @@ from .profiles import profile_told
 from .raw_pixels import PixelsOnDisk, temporary_pixels
 from .tiff_tags import (
     EXTRA_SAMPLES,
+    MAP,
     PHOTOMETRIC,
     check_samples,
     numbers_of,
     read_exif,
+    texts_of,
 )
 
 os.environ.setdefault("VIPS_WARNING", "0")  # its warnings become notes here
@@ -64,7 +66,8 @@ PALETTE = 3  # as TIFF says how it tells colours
 COLOURS_OF = {0: 1, 1: 1, 2: 3, 5: 4}  # and how many channels others have
 SPACES = {"lab": "Lab", "labs": "Lab", "labq": "Lab", "xyz": "XYZ"}
 PROFILE, XMP = "icc-profile-data", "xmp-data"
-COMMENT, TEXT = "jpeg-comment-", "png-text-"  # one of each name that begins so
+# What names of fields begin with, of which there may be several
+COMMENT, TEXT, PAGE_TEXT = "jpeg-comment-", "png-text-", "tiff-text-"
 MILLIMETRES = 25.4  # in an inch
 SLACK = 1e-3  # by which float values may lie beyond 0..1
 IN_MEMORY = 2**28  # bytes of pixels; more are decoded to a temporary file
@@ -280,6 +283,11 @@ def decode_vips(
     image = load(path, kind, page, max_pixels, fail_on)
     tags = numbers_of(path, page) if kind == "TIFF" else {}
     image = without_extra_channels(image, tags, notes)
+    if not tags.keys().isdisjoint(MAP):
+        notes.append("its place on the map (GeoTIFF) was dropped")
+    if page:  # EXIF holds those of the first
+        for tag, text in texts_of(path, page).items():
+            image = with_blob(image, f"{PAGE_TEXT}{tag}", text)
     say_what_is_expanded(image, kind, tags.get(PHOTOMETRIC), notes)
     gray = image.bands < 3
     told = None if image.get_typeof(PROFILE) else profile_told(path, kind, gray)

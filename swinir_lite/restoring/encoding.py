@@ -16,6 +16,7 @@ from ..errors import InputError
 from .decoding import (
     COMMENT,
     MILLIMETRES,
+    PAGE_TEXT,
     PROFILE,
     TEXT,
     XMP,
@@ -254,14 +255,20 @@ def insert(path: Path, place: int, segment: bytes) -> None:
 
 
 def page_tags(header: pyvips.Image, encoding: Encoding) -> dict[str, Any]:
-    """A page's profile, resolution and XMP, as tifffile wants them."""
+    """A page's profile, resolution, texts and XMP, as tifffile wants them."""
     across, down = resolution(header, encoding).values()
     tags = {"resolution": (across * 10, down * 10), "resolutionunit": "CENTIMETER"}
     if profile := field_of(header, PROFILE):
         tags["iccprofile"] = bytes(profile)
-    packet = field_of(header, XMP)
-    if packet and not encoding.strip_metadata:
-        tags["extratags"] = [(700, "B", len(packet), bytes(packet), True)]
+    if encoding.strip_metadata:
+        return tags
+    names = [name for name in header.get_fields() if name.startswith(PAGE_TEXT)]
+    tags["extratags"] = [
+        (int(name.removeprefix(PAGE_TEXT)), "s", 0, bytes(header.get(name)), True)
+        for name in names
+    ]
+    if packet := field_of(header, XMP):
+        tags["extratags"].append((700, "B", len(packet), bytes(packet), True))
     return tags
 
 

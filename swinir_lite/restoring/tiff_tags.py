@@ -5,7 +5,7 @@ libvips and tifffile write neither the camera's tags nor the folders of EXIF and
 
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
@@ -22,12 +22,56 @@ SAMPLES = {
 NO_COLOURS = (SIGNED, 5, 6)
 REDUCED, SUB_IMAGES, DNG_VERSION, PHOTOMETRIC, EXTRA_SAMPLES = 254, 330, 50706, 262, 338
 RAW_COLOURS = (32803, 34892)  # of a sensor's own pixels
-# ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Copyright
-TEXTS = (270, 271, 272, 305, 306, 315, 316, 33432)
+# DocumentName, ImageDescription, Make, Model, PageName, Software, DateTime, Artist,
+# HostComputer, Copyright
+TEXTS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432)
+MOST_TEXT = 2**20  # bytes
+MAP = (33550, 33922, 34264, 34735)  # of GeoTIFF: where on Earth pixels lie
 EXIF_FOLDER, GPS_FOLDER = 0x8769, 0x8825
 ASCII, LONG = 2, 4
 CLASSIC = 42  # the version of a TIFF that is no BigTIFF
 UNREADABLE = (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
+
+
+class Text(str):
+    """A text of EXIF, as Pillow reads its bytes; Pillow writes them back as they were.
+
+    It would write what is not ASCII, such as a copyright sign, as question marks.
+    """
+
+    def encode(self, *_: str) -> bytes:
+        return super().encode("latin-1", "replace")
+
+
+def with_texts(values: dict[int, Any]) -> dict[int, Any]:
+    """A folder of tags whose texts are written as they were read."""
+    return {tag: Text(v) if isinstance(v, str) else v for tag, v in values.items()}
+
+
+class Table(NamedTuple):
+    """The tags of a TIFF's page, by their rows as they stand."""
+
+    rows: list[bytes]
+    endian: str
+    big: bool
+
+
+def table_of(file: BinaryIO, page: int) -> Table:
+    """The table of a page; one of `UNREADABLE` or OverflowError if there is none."""
+    endian = "<" if file.read(2) == b"II" else ">"
+    big = struct.unpack(endian + "H", file.read(2))[0] != CLASSIC
+    file.seek(8 if big else 4)
+    count_of, place_of, size = ("Q", "Q", 20) if big else ("H", "I", 12)
+
+    def number(kind):
+        kind = endian + kind
+        return struct.unpack(kind, file.read(struct.calcsize(kind)))[0]
+
+    for _ in range(page + 1):
+        file.seek(number(place_of))
+        entries = file.read(size * min(number(count_of), 2**16))
+    starts = range(0, len(entries) - size + 1, size)
+    return Table([entries[at : at + size] for at in starts], endian, big)
 
 
 def numbers_of(path: str | Path, page: int = 0) -> dict[int, int]:
@@ -38,26 +82,35 @@ def numbers_of(path: str | Path, page: int = 0) -> dict[int, int]:
     """
     try:
         with open(path, "rb") as file:
-            endian = "<" if file.read(2) == b"II" else ">"
-            big = struct.unpack(endian + "H", file.read(2))[0] != CLASSIC
-            file.seek(8 if big else 4)
-            count_of, place_of, size = ("Q", "Q", 20) if big else ("H", "I", 12)
-
-            def number(kind):
-                kind = endian + kind
-                return struct.unpack(kind, file.read(struct.calcsize(kind)))[0]
-
-            for _ in range(page + 1):
-                file.seek(number(place_of))
-                entries = file.read(size * min(number(count_of), 2**16))
-            values = {}
-            for at in range(0, len(entries) - size + 1, size):
-                row = entries[at : at + size]
-                tag = struct.unpack_from(endian + "H", row)[0]
-                values[tag] = first_value(file, row, endian, big)
+            rows, endian, big = table_of(file, page)
+            return {
+                struct.unpack_from(endian + "H", row)[0]: first_value(
+                    file, row, endian, big
+                )
+                for row in rows
+            }
     except (*UNREADABLE, OverflowError):
         return {}
-    return values
+
+
+def texts_of(path: str | Path, page: int) -> dict[int, bytes]:
+    """The texts of a TIFF's page that are kept, as bytes of no known encoding."""
+    found = {}
+    try:
+        with open(path, "rb") as file:
+            rows, endian, big = table_of(file, page)
+            long, place = (endian + "Q", 12) if big else (endian + "I", 8)
+            for row in rows:
+                tag, kind = struct.unpack_from(endian + "HH", row)
+                count = struct.unpack_from(long, row, 4)[0]
+                if tag in TEXTS and kind == ASCII and count <= MOST_TEXT:
+                    file.seek(struct.unpack_from(long, row, place)[0])
+                    inside = count <= len(row) - place
+                    text = row[place:][:count] if inside else file.read(count)
+                    found[tag] = text.rstrip(b"\0")
+    except (*UNREADABLE, OverflowError):
+        pass
+    return found
 
 
 def first_value(file: BinaryIO, row: bytes, endian: str, big: bool) -> int:
@@ -115,9 +168,9 @@ def read_exif(path: str | Path) -> bytes | None:
             exif.load_from_fp(file)
             for tag in TEXTS:
                 if isinstance(value := exif.get(tag), str):
-                    kept[tag] = value
+                    kept[tag] = Text(value)
             for folder in (EXIF_FOLDER, GPS_FOLDER):
-                kept.get_ifd(folder).update(exif.get_ifd(folder))
+                kept.get_ifd(folder).update(with_texts(exif.get_ifd(folder)))
         with_folders = any(kept.get_ifd(f) for f in (EXIF_FOLDER, GPS_FOLDER))
         return kept.tobytes() if with_folders or len(kept) else None
     except UNREADABLE:  # EXIF that cannot be read says nothing
@@ -128,7 +181,7 @@ def folder_bytes(values: dict[int, Any], endian: str, offset: int) -> bytes:
     """A folder of tags as it stands at an offset of a file."""
     head = b"II*\0\0\0\0\0" if endian == "<" else b"MM\0*\0\0\0\0"
     folder = ImageFileDirectory_v2(head)
-    for tag, value in values.items():
+    for tag, value in with_texts(values).items():
         folder[tag] = value
     return folder.tobytes(offset)
 
@@ -152,7 +205,7 @@ def read_entries(file: BinaryIO, endian: str) -> tuple[dict[int, bytes], bytes]:
 
 def text_entry(file: BinaryIO, endian: str, tag: int, text: str) -> bytes:
     """An entry for a text, which is appended to the file if it is long."""
-    value = text.encode("ascii", "replace") + b"\0"
+    value = Text(text).encode() + b"\0"
     head = struct.pack(endian + "HHI", tag, ASCII, len(value))
     if len(value) <= 4:
         return head + value.ljust(4, b"\0")

@@ -185,6 +185,46 @@ def test_metadata_of_a_tiff_is_kept(photo, restored, tmp_path):
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
+@pytest.mark.parametrize("text", ["\xa9 J\xf6rg".encode(), b"\xa9 J\xf6rg"])
+@pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
+def test_texts_of_exif_are_kept_in_their_own_letters(photo, restored, to, text):
+    more = exif()
+    more[0x8298] = more.get_ifd(0x8769)[0xA430] = "?" * len(text)
+    block = more.tobytes().replace(b"?" * len(text), text)
+    content = saved(Image.fromarray(photo(8, 8)), "jpeg", exif=block)
+    path, _ = restored(content, "jpg", to=to)
+    assert path.read_bytes().count(text) == 2
+    if to == "tif":
+        again, _ = restored(path.read_bytes(), "tif")
+        assert again.read_bytes().count(text) == 2
+
+
+def test_texts_of_each_page_are_kept(photo, restored, tmp_path):
+    texts = [(269, b"a book"), (270, b"caf\xe9 \xa9"), (285, b"ii")]
+    tags = [(tag, "s", 0, text, True) for tag, text in texts]
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as file:
+        for _ in range(2):
+            file.write(photo(8, 8), photometric="rgb", metadata=None, extratags=tags)
+    content = (tmp_path / "pages.tif").read_bytes()
+    path, err = restored(content, "tif", to="tif")
+    assert err == ""
+    with Image.open(path) as image:
+        for page in range(2):
+            image.seek(page)
+            for tag, text in texts:
+                assert image.tag_v2[tag] == text.decode("latin-1")
+    path, _ = restored(content, "tif", "--strip-metadata", to="tif")
+    assert b"a book" not in path.read_bytes()
+
+
+def test_a_place_on_the_map_is_said_to_be_dropped(photo, restored, tmp_path):
+    tags = [(33550, "d", 3, (1.0, 1.0, 0.0), True)]
+    how = {"photometric": "rgb", "metadata": None, "extratags": tags}
+    tifffile.imwrite(tmp_path / "map.tif", photo(8, 8), **how)
+    _, err = restored((tmp_path / "map.tif").read_bytes(), "tif", to="tif")
+    assert "its place on the map (GeoTIFF) was dropped" in err
+
+
 def test_exif_that_is_too_long_is_dropped_and_said(photo, restored):
     block = exif().tobytes()[6:] + bytes(70_000)
     path, err = restored(png(photo(8, 8), behind=png_chunk(b"eXIf", block)), "png")
