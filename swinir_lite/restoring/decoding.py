@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
 
 from ..errors import InputError
+from .companions import left_out, without_claims
 from .formats import (
     animation,
     check_size,
@@ -28,7 +29,7 @@ from .formats import (
     late_metadata,
     png_texts,
 )
-from .pnm import read_header, read_pnm
+from .pnm import holds_another, read_header, read_pnm
 from .profiles import profile_told
 from .raw_pixels import PixelsOnDisk, temporary_pixels
 from .tiff_tags import (
@@ -136,9 +137,13 @@ def with_blob(image: pyvips.Image, name: str, content: bytes) -> pyvips.Image:
     return image
 
 
-def upright_xmp(packet: bytes) -> bytes:
-    """XMP that says of a picture that it is upright, if it says how it lies."""
-    return re.sub(rb"(tiff:Orientation(?:=[\"']|>)\s*)[2-8]", rb"\g<1>1", packet)
+def xmp_of_result(packet: bytes) -> bytes:
+    """XMP that says of a picture that it is upright, if it says how it lies.
+
+    Nor does it promise what only the input's file holds.
+    """
+    upright = re.sub(rb"(tiff:Orientation(?:=[\"']|>)\s*)[2-8]", rb"\g<1>1", packet)
+    return without_claims(upright)
 
 
 def xmp_orientation(image: pyvips.Image) -> int:
@@ -167,8 +172,11 @@ def upright(
     if not turned and kind != "AVIF" and (value := xmp_orientation(image)) > 1:
         image = image.copy()
         image.set_type(pyvips.GValue.gint_type, TURN, value)
-    if packet := bytes(field_of(image, XMP, b"")):
-        image = with_blob(image, XMP, upright_xmp(packet))
+    packet = bytes(field_of(image, XMP, b""))
+    pictures = field_of(image, "n-pages", 1) if kind == "AVIF" else 1
+    notes.extend(left_out(path, kind, packet, pictures))
+    if packet:
+        image = with_blob(image, XMP, xmp_of_result(packet))
     image = image.autorot().copy()
     image.set_type(pyvips.GValue.gint_type, TURN, 1)
     return image
@@ -356,7 +364,7 @@ def header_of(image: Image.Image, notes: list[str]) -> pyvips.Image:
     if exif := image.info.get("exif"):
         header = attach_exif(header, exif, notes)
     if packet := image.info.get("xmp"):
-        header = with_blob(header, XMP, upright_xmp(bytes(packet)))
+        header = with_blob(header, XMP, xmp_of_result(bytes(packet)))
     if profile := image.info.get("icc_profile"):
         header = with_blob(header, PROFILE, profile)
     if density := image.info.get("dpi"):
@@ -378,6 +386,9 @@ def decode_pillow(path: str | Path, kind: str, max_pixels: float) -> Decoded:
         else:
             pixels = np.array(expanded(turned, notes))
         header = header_of(turned, notes)
+        pictures = getattr(image, "n_frames", 1)
+    xmp = bytes(image.info.get("xmp") or b"")
+    notes.extend(left_out(path, kind, xmp, pictures))
     told = profile_told(path, kind, pixels.ndim == 2)
     if told and not header.get_typeof(PROFILE):
         header = with_blob(header, PROFILE, told)
@@ -388,6 +399,7 @@ def decode_pnm(path: str | Path, max_pixels: float) -> Decoded:
     """Decode a PBM, PGM or PPM of any depth; Pillow would cut 16 bits to 8."""
     pixels, white, bits = read_pnm(path, max_pixels)
     notes = ["1-bit pixels were converted to gray of 8 bits"] if bits else []
+    notes.extend(left_out(path, "PNM", b"", 1 + holds_another(path)))
     return Decoded(pixels, pyvips.Image.black(1, 1), notes, white)
 
 

@@ -53,7 +53,8 @@ LOSSLESS_WEBP = {
     "lossless": True,
     "effort": 0,
 }  # 20 times as fast as libvips' own effort
-EXIF, IPTC, VIPS_TEXT = "exif-data", "iptc-data", "png-comment-"
+EXIF, IPTC, PREVIEW = "exif-data", "iptc-data", "jpeg-thumbnail-data"
+OWN_BEGINNINGS = "png-comment-", "exif-ifd1-"  # texts as libvips reads them, a preview
 PNG_HEAD = 33  # bytes: the signature, and the chunk that must come first
 
 
@@ -158,12 +159,14 @@ def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> N
         OSError: if it cannot be written, as where the disk is full.
     """
     keep = [PROFILE] if encoding.strip_metadata else header.get_fields()
-    wanted = {name for name in keep if not name.startswith(VIPS_TEXT)} - OWN
+    wanted = {name for name in keep if not name.startswith(OWN_BEGINNINGS)} - OWN
     if not encoding.keeps_iptc(header):
         wanted.discard(IPTC)
     image = pyvips.Image.tiffload(os.fsencode(rows), access="sequential")
     image = with_metadata(image, header, wanted.__contains__)
     image = image.copy(**resolution(header, encoding))
+    image.set_type(pyvips.GValue.blob_type, PREVIEW, b"")
+    image.remove(PREVIEW)  # from EXIF too: it shows the input, as that lay
     xmp = bytes(field_of(image, XMP, b""))
     if xmp and encoding.format == "png":
         image.remove(XMP)  # libvips would write it where few look

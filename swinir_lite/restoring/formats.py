@@ -4,6 +4,7 @@ import os
 import stat
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InputError
@@ -27,6 +28,7 @@ HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"
 SEQUENCES = {b"avis": "AVIF", b"hevc": "HEIC", b"hevx": "HEIC", b"msf1": "HEIC"}
 COMMENT, BEGINS_PIXELS = 0xFE, (0xDA, 0xD9)  # as JPEG marks its segments
 MOST_SEGMENTS = 10_000
+HEAD = 2**16  # bytes of a file in which AVIF and HEIC tell what they hold
 XMP_KEYWORD, MOST_XMP = b"XML:com.adobe.xmp", 2**24  # bytes of a packet
 # At most so many pixels come out of a byte, whatever the picture shows: two bits for
 # a JPEG's block of 8x8 (half that, if progressive), deflate's 1032 to 1 of 1-bit
@@ -105,9 +107,9 @@ def late_metadata(path: str | Path) -> dict[str, bytes]:
     return found
 
 
-def jpeg_comments(path: str | Path) -> list[bytes]:
-    """What a JPEG's comments say, in front of its pixels; libvips passes them over."""
-    found, position = [], 2
+def jpeg_segments(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """Marker and content of each segment in front of a JPEG's pixels."""
+    position = 2
     with open(path, "rb") as file:
         for _ in range(MOST_SEGMENTS):
             file.seek(position)
@@ -115,10 +117,13 @@ def jpeg_comments(path: str | Path) -> list[bytes]:
             if len(head) < 4 or head[0] != 0xFF or head[1] in BEGINS_PIXELS:
                 break
             length = max(int.from_bytes(head[2:], "big"), 2)
-            if head[1] == COMMENT:
-                found.append(file.read(length - 2))
+            yield head[1], file.read(length - 2)
             position += 2 + length
-    return found
+
+
+def jpeg_comments(path: str | Path) -> list[bytes]:
+    """What a JPEG's comments say; libvips passes them over."""
+    return [content for marker, content in jpeg_segments(path) if marker == COMMENT]
 
 
 def png_texts(path: str | Path) -> list[bytes]:

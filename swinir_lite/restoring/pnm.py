@@ -60,6 +60,16 @@ def read_header(path: str | Path) -> Header:
     return Header(head[1], width, height, white, head.end())
 
 
+def holds_another(path: str | Path) -> bool:
+    """Whether a second picture follows the first, as programs write films."""
+    head = read_header(path)
+    with open(path, "rb") as file:
+        file.seek(head.begin + head.least_bytes())
+        behind = file.read(16)
+    binary = head.kind in (b"4", b"5", b"6")
+    return binary and re.match(rb"\s*P[1-6]\s", behind) is not None
+
+
 def read_pnm(path: str | Path, max_pixels: float) -> tuple[PixelsOnDisk, int, bool]:
     """A file's pixels, the value of white, and whether they were bits."""
     head = read_header(path)

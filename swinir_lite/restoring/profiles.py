@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..image_files import png_chunks
+from .formats import HEAD
 
 D65, D50 = (0.3127, 0.3290), np.array([0.9642, 1.0, 0.8249])
 SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))  # red, green, blue: x, y
@@ -24,7 +25,6 @@ GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 HIGH_RANGE = {16: "PQ", 18: "HLG"}
 USUAL_GAMMA = 0.45455  # as PNG tells it; what is as near as this is sRGB
 NEAR_GAMMA, NEAR_COLOURS = 0.01, 0.005
-HEAD = 2**16  # bytes of a file in which AVIF and HEIC tell their colours
 BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )

@@ -28,6 +28,7 @@ TEXTS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432)
 MOST_TEXT = 2**20  # bytes
 MAP = (33550, 33922, 34264, 34735)  # of GeoTIFF: where on Earth pixels lie
 EXIF_FOLDER, GPS_FOLDER = 0x8769, 0x8825
+SIZE = 0xA002, 0xA003  # width and height, as EXIF says them
 ASCII, LONG = 2, 4
 CLASSIC = 42  # the version of a TIFF that is no BigTIFF
 UNREADABLE = (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
@@ -231,6 +232,8 @@ def write_exif(path: str | Path, block: bytes) -> None:
         folders = {f: dict(exif.get_ifd(f)) for f in (EXIF_FOLDER, GPS_FOLDER)}
     except UNREADABLE:
         return
+    for tag in SIZE:  # of the input; a TIFF has its own
+        folders[EXIF_FOLDER].pop(tag, None)
     with open(path, "rb+") as file:
         endian = "<" if file.read(2) == b"II" else ">"
         version, first = struct.unpack(endian + "HI", file.read(6))

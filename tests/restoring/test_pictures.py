@@ -242,6 +242,19 @@ def iptc(content):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
+def test_the_size_in_exif_is_not_that_of_the_input(photo, restored, to):
+    more = exif(6)
+    more.get_ifd(0x8769).update({0xA002: 10, 0xA003: 8})
+    content = saved(Image.fromarray(photo(8, 10)), "jpeg", exif=more)
+    path, _ = restored(content, "jpg", to=to)
+    with Image.open(path) as image:
+        tags = image.getexif().get_ifd(0x8769)
+        assert image.size == (16, 20)
+        assert tags[0x9003] == "2024:05:06 07:08:09"
+        assert (tags.get(0xA002, 16), tags.get(0xA003, 20)) == (16, 20)
+
+
 def test_captions_are_kept_or_said_to_be_dropped(photo, restored):
     content = iptc(saved(Image.fromarray(photo(8, 8)), "jpeg"))
     path, err = restored(content, "jpg", to="jpg")
@@ -967,11 +980,85 @@ def test_animations_are_refused(photo, refused_picture, kind):
     assert "save its frames as pictures" in line
 
 
-def test_a_phones_mpo_is_its_first_picture(photo, restored):
+# What else a file holds
+
+
+def mpo(photo, kind):
+    """A JPEG with a second picture of some kind, as phones and cameras write it."""
     first, second = Image.fromarray(photo(16, 16)), Image.new("RGB", (16, 16))
     content = saved(first, "mpo", save_all=True, append_images=[second], quality=95)
-    path, _ = restored(content, "jpg", *PLAIN)
+    entries = content.index(b"MPF\0") + 4 + 50  # behind the first is the second's
+    assert content[entries + 16 : entries + 20] == bytes(4)
+    kind = struct.pack("<I", kind)
+    return content[: entries + 16] + kind + content[entries + 20 :]
+
+
+def test_a_phones_mpo_is_its_first_picture(photo, restored):
+    path, err = restored(mpo(photo, 0x020002), "jpg", *PLAIN)
     assert close(read_png(path), enlarged(photo(16, 16)), 60)
+    assert err.endswith("given.jpg: another picture in it was left out\n")
+    assert restored(mpo(photo, 0x010002), "jpg")[1] == ""  # a preview of the same
+
+
+PROMISES = {
+    "its gain map for bright screens": 'hdrgm:Version="1.0"',
+    "its video": 'GCamera:MotionPhoto="1"',
+    "its map of depth": 'GDepth:Format="RangeInverse"',
+}
+
+
+@pytest.mark.parametrize("what", PROMISES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_xmp_promises_beside_the_picture_is_said(photo, restored, kind, what):
+    packet = xmp().replace(b" dc:format", f" {PROMISES[what]} dc:format".encode())
+    image = Image.fromarray(photo(8, 8))
+    if kind == "png":
+        content = png(photo(8, 8), before=itxt(packet))
+    else:
+        how = {"tiffinfo": {700: packet}} if kind == "tiff" else {"xmp": packet}
+        content = saved(image, kind, **how)
+    path, err = restored(content, kind, to="jpg")
+    assert err.endswith(f"{what} was left out\n")
+    written = path.read_bytes()
+    assert b'dc:format="mine"' in written
+    assert b"hdrgm:Version" not in written
+    assert b'MotionPhoto="1"' not in written
+
+
+def test_a_gain_map_that_a_segment_tells(photo, restored):
+    content = saved(Image.fromarray(photo(8, 8)), "jpeg")
+    segment = b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0"
+    head = b"\xff\xe2" + struct.pack(">H", len(segment) + 2)
+    _, err = restored(content[:2] + head + segment + content[2:], "jpg")
+    assert err.endswith("its gain map for bright screens was left out\n")
+
+
+def test_the_other_pictures_of_a_heic_and_of_a_ppm_are_said(photo, restored):
+    import pillow_heif
+
+    file = pillow_heif.from_pillow(Image.fromarray(photo(64, 64)))
+    file.add_from_pillow(Image.fromarray(photo(64, 64)[::-1]))
+    saved_file = io.BytesIO()
+    file.save(saved_file)
+    several = {"heic": saved_file.getvalue(), "ppm": 2 * ppm(FLAT, 255)}
+    for kind, content in several.items():
+        _, err = restored(content, kind)
+        assert err.endswith("another picture in it was left out\n")
+
+
+@pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
+def test_a_preview_of_what_came_in_is_not_one_of_the_result(photo, restored, to):
+    small = saved(Image.fromarray(photo(4, 6)), "jpeg")
+    content = saved(Image.fromarray(photo(8, 8)), "jpeg", exif=exif(6))
+    image = pyvips.Image.jpegload_buffer(content).copy()
+    image.set_type(pyvips.GValue.blob_type, "jpeg-thumbnail-data", small)
+    content = image.jpegsave_buffer()
+    assert pyvips.Image.jpegload_buffer(content).get("jpeg-thumbnail-data") == small
+    path, err = restored(content, "jpg", to=to)
+    assert err == ""
+    assert small not in path.read_bytes()
+    with Image.open(path) as image:
+        assert image.getexif()[0x0110] == "Camera"
 
 
 # Sizes
