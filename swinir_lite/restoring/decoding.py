@@ -30,7 +30,7 @@ from .formats import (
     png_texts,
 )
 from .pnm import holds_another, read_header, read_pnm
-from .profiles import profile_told
+from .profiles import profile_of_png, profile_told, why_unfit
 from .raw_pixels import PixelsOnDisk, temporary_pixels
 from .tiff_tags import (
     EXTRA_SAMPLES,
@@ -272,6 +272,27 @@ def say_what_is_expanded(
         notes.append(f"{bits}-bit pixels were converted to {colours} of 8 bits")
 
 
+def without_unfit_profile(
+    image: pyvips.Image, colours: int, notes: list[str]
+) -> pyvips.Image:
+    """An image without an ICC profile that no result can have; that is noted."""
+    profile = field_of(image, PROFILE)
+    if profile is None or not (why := why_unfit(bytes(profile), colours)):
+        return image
+    notes.append(f"its colour profile was dropped: {why}")
+    image = image.copy()
+    image.remove(PROFILE)
+    return image
+
+
+def note_lost_profile(path: str | Path, colours: int, notes: list[str]) -> None:
+    """Note the profile of a PNG that libvips did not take, if there is one."""
+    profile = profile_of_png(path)
+    if profile is not None:
+        why = why_unfit(profile, colours) or "it is damaged"
+        notes.append(f"its colour profile was dropped: {why}")
+
+
 def pixels_of(image: pyvips.Image) -> np.ndarray | PixelsOnDisk:
     """Decode: in memory, or to a temporary file where that would be large."""
     dtype = np.uint16 if image.format == "ushort" else np.uint8
@@ -298,13 +319,16 @@ def decode_vips(
             image = with_blob(image, f"{PAGE_TEXT}{tag}", text)
     say_what_is_expanded(image, kind, tags.get(PHOTOMETRIC), notes)
     gray = image.bands < 3
-    told = None if image.get_typeof(PROFILE) else profile_told(path, kind, gray)
+    told = profile_told(path, kind, gray, bool(image.get_typeof(PROFILE)))
     if told:
         image = with_blob(image, PROFILE, told)
+    elif kind == "PNG" and not image.get_typeof(PROFILE):
+        note_lost_profile(path, image.bands - image.hasalpha(), notes)
     image = to_integers(to_srgb(upright(image, path, kind, notes), notes), notes)
     colours = image.bands - image.hasalpha()
     if colours not in (1, 3):
         raise InputError(f"{image.bands} channels, need gray or RGB, or with alpha")
+    image = without_unfit_profile(image, colours, notes)
     return Decoded(pixels_of(image), image, notes)
 
 
@@ -389,9 +413,10 @@ def decode_pillow(path: str | Path, kind: str, max_pixels: float) -> Decoded:
         pictures = getattr(image, "n_frames", 1)
     xmp = bytes(image.info.get("xmp") or b"")
     notes.extend(left_out(path, kind, xmp, pictures))
-    told = profile_told(path, kind, pixels.ndim == 2)
-    if told and not header.get_typeof(PROFILE):
+    told = profile_told(path, kind, pixels.ndim == 2, bool(header.get_typeof(PROFILE)))
+    if told:
         header = with_blob(header, PROFILE, told)
+    header = without_unfit_profile(header, 1 if pixels.ndim == 2 else 3, notes)
     return Decoded(np.atleast_3d(pixels), header, notes, peak)
 
 

@@ -88,6 +88,12 @@ class Encoding:
         lines, name = [], self.format.upper()
         if self.format in EIGHT_BITS and picture.dtype != np.uint8:
             lines.append(f"16 bits were cut to the 8 of {name}")
+        if (
+            self.format == "webp"
+            and picture.colours == 1
+            and field_of(picture.header, PROFILE)
+        ):
+            lines.append("its profile of gray was dropped: WEBP has no gray")
         bands = picture.colours + picture.has_alpha
         size = picture.height * picture.width * scale**2 * bands
         big = size * picture.dtype.itemsize > BIG and not self.strip_metadata

@@ -4,11 +4,14 @@ PNG has chunks for them, AVIF and HEIC a box; no other format can hold either, a
 result without them would be shown in other colours.
 """
 
+import io
 import re
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
+from PIL import ImageCms
 
 from ..errors import InputError
 from ..image_files import png_chunks
@@ -25,6 +28,7 @@ GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 HIGH_RANGE = {16: "PQ", 18: "HLG"}
 USUAL_GAMMA = 0.45455  # as PNG tells it; what is as near as this is sRGB
 NEAR_GAMMA, NEAR_COLOURS = 0.01, 0.005
+MOST_BYTES = 2**24  # of a profile
 BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
@@ -130,13 +134,45 @@ def from_chunks(chunks: dict[bytes, bytes], gray: bool) -> bytes | None:
         return None
 
 
-def profile_told(path: str | Path, kind: str, gray: bool) -> bytes | None:
-    """The ICC profile of a file that has none but tells its colours in another way.
+def why_unfit(profile: bytes, colours: int) -> str | None:
+    """Why an ICC profile cannot be that of pixels, or None if it can."""
+    try:
+        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
+    except ImportError:  # Pillow may lack what reads profiles
+        return None
+    except OSError:
+        return "it is damaged"
+    needed = "GRAY" if colours == 1 else "RGB"
+    if space.strip() != needed:
+        return f"it is for {space.strip()}, not for {needed}"
+    return None
+
+
+def profile_of_png(path: str | Path) -> bytes | None:
+    """The ICC profile that a PNG holds, though libvips drops it; b"" if damaged."""
+    with open(path, "rb") as file:
+        for name, length in png_chunks(file):
+            if name == b"IDAT":
+                break
+            if name == b"iCCP":
+                packed = file.read(length).partition(b"\0")[2][1:]
+                try:
+                    return zlib.decompressobj().decompress(packed, MOST_BYTES)
+                except zlib.error:
+                    return b""
+    return None
+
+
+def profile_told(
+    path: str | Path, kind: str, gray: bool, has_profile: bool = False
+) -> bytes | None:
+    """The ICC profile for colours that a file tells in another way.
 
     Args:
         path: the file.
         kind: as `kind_of` tells it.
         gray: whether it is decoded to one channel.
+        has_profile: whether it has one; then a PNG's cICP alone goes before it.
 
     Returns:
         None if it tells nothing, or that they are those of sRGB.
@@ -152,8 +188,10 @@ def profile_told(path: str | Path, kind: str, gray: bool) -> bytes | None:
                     break
                 if name in (b"cICP", b"sRGB", b"cHRM", b"gAMA") and length <= 32:
                     chunks[name] = file.read(length)
+            if has_profile and b"cICP" not in chunks:
+                return None
             return from_chunks(chunks, gray)
-        if kind not in ("AVIF", "HEIC"):
+        if kind not in ("AVIF", "HEIC") or has_profile:
             return None
         told = re.search(rb"colrnclx(..)(..)", file.read(HEAD), re.DOTALL)
     if told is None:

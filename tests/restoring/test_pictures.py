@@ -451,6 +451,51 @@ def test_a_high_dynamic_range_is_refused(refused_picture, transfer):
     assert "high dynamic range" in refused_picture(content, "avif")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [
+        (icc_profile(), "it is for GRAY, not for RGB"),
+        (icc_profile(P3)[:200], "it is damaged"),
+        (b"nonsense" * 40, "it is damaged"),
+    ],
+)
+def test_a_profile_that_does_not_fit_is_said(photo, restored, kind, profile, why):
+    content = saved(Image.fromarray(photo(8, 8)), kind, icc_profile=profile)
+    path, err = restored(content, kind)
+    assert err.endswith(f"its colour profile was dropped: {why}\n")
+    assert err.count("\n") == 1
+    with Image.open(path) as image:
+        assert "icc_profile" not in image.info
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff"])
+def test_a_profile_of_colours_on_gray_is_said(photo, restored, kind):
+    gray = Image.fromarray(photo(8, 8)[..., 0])
+    _, err = restored(saved(gray, kind, icc_profile=icc_profile(P3)), kind)
+    assert err.endswith("its colour profile was dropped: it is for RGB, not for GRAY\n")
+
+
+def test_webp_has_no_gray_and_that_is_said(photo, restored):
+    gray = Image.fromarray(photo(8, 8)[..., 0])
+    content = saved(gray, "png", icc_profile=icc_profile())
+    _, err = restored(content, "png", to="webp")
+    assert err.endswith("its profile of gray was dropped: WEBP has no gray\n")
+    assert restored(saved(gray, "png"), "png", to="webp")[1] == ""
+
+
+def test_cicp_goes_before_a_profile(restored, refused_picture):
+    profile = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(icc_profile(ADOBE)))
+
+    def told(*numbers):
+        return png(FLAT, before=profile + png_chunk(b"cICP", bytes([*numbers, 0, 1])))
+
+    path, err = restored(told(12, 13), "png", *PLAIN)
+    assert err == ""
+    assert close(shown(path), np.full((32, 32, 3), (250, 31, 49)), 4)
+    assert "high dynamic range" in refused_picture(told(9, 16), "png")
+
+
 # Alpha
 
 down, across = np.mgrid[:12, :16]
