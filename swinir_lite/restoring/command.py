@@ -32,8 +32,9 @@ from .pipeline import Outcome, restore_pictures
 from .planning import Job, Plan, make_plan
 
 SUCCESS, SOME_FAILED, NOTHING_DONE = 0, 1, 2
-# Of `kill` and systemd, and of a terminal that is closed; Windows lacks the second
-ENDINGS = signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)
+# Of Ctrl-C, of `kill` and systemd, of a terminal that is closed; Windows lacks the last
+ENDINGS = signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)
+USUAL = signal.SIG_DFL, signal.default_int_handler
 PRECISIONS = {
     "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16,
 }  # fmt: skip
@@ -157,8 +158,9 @@ class Pictures:
 def ending_cleanly() -> Iterator[None]:
     """Let a signal that asks for the end be a KeyboardInterrupt that knows its number.
 
-    More of them are ignored from then on, as `timeout` sends two: what is half-written
-    is removed meanwhile. Another way to end, or none as under nohup, is kept.
+    More of them are ignored from then on, as `timeout` sends two and people press
+    Ctrl-C again: what is half-written is removed meanwhile. Another way to end, or
+    none as under nohup, is kept.
     """
 
     def end(number, frame):
@@ -166,17 +168,17 @@ def ending_cleanly() -> Iterator[None]:
             signal.signal(ending, signal.SIG_IGN)
         raise KeyboardInterrupt(number)
 
-    ours = [n for n in ENDINGS if signal.getsignal(n) == signal.SIG_DFL]
+    ours = {n: signal.getsignal(n) for n in ENDINGS if signal.getsignal(n) in USUAL}
     if threading.current_thread() is not threading.main_thread():
-        ours = []  # which alone may say what signals do
+        ours = {}  # which alone may say what signals do
     for ending in ours:
         signal.signal(ending, end)
     try:
         yield
     finally:
-        for ending in ours:
+        for ending, usual in ours.items():
             if signal.getsignal(ending) is end:
-                signal.signal(ending, signal.SIG_DFL)
+                signal.signal(ending, usual)
 
 
 def report(outcome: Outcome, notes: list[str], quiet: bool) -> None:

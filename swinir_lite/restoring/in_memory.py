@@ -125,7 +125,8 @@ def restore_image(
         picture: of Pillow, mode L, LA, RGB, RGBA or I;16; or an array, uint8, uint16
             or float in 0..1, of shape (H, W) or (H, W, C) with C from 1 to 4; masks
             of arrays are not looked at. A transparent colour of Pillow's
-            (`info["transparency"]`) becomes alpha.
+            (`info["transparency"]`) becomes alpha. It is taken as it lies: a camera's
+            is turned upright by `ImageOps.exif_transpose`, before.
         model: the name of a shipped model, a file or folder that `load_model` reads,
             or a model.
         img_range: as for `load_model`, for a file that does not say it.

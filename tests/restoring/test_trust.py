@@ -39,10 +39,10 @@ def start(root):
     """start(*arguments, **options): the command in a process of its own."""
     running = []
 
-    def run(*arguments, **options):
+    def run(*arguments, command=COMMAND, **options):
         environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)], env=environment, text=True,
+            [*command, *map(str, arguments)], env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
         )  # fmt: skip
         running.append(process)
@@ -157,16 +157,43 @@ def test_interrupted(folder, start, tmp_path, number):
     assert len(results(out)) == 12
 
 
-def test_a_second_signal_leaves_nothing_half_written(folder, start, tmp_path):
+SLOW = """
+import sys, time
+from swinir_lite.__main__ import main
+from swinir_lite.restoring import pictures
+
+def encode(rows, header, path, encoding, encode=pictures.encode):
+    path.write_bytes(b"half")
+    print("encoding", flush=True)
+    time.sleep(1)
+    encode(rows, header, path, encoding)
+
+pictures.encode = encode
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP),
+        (signal.SIGINT, signal.SIGINT, signal.SIGINT),
+    ],
+)
+def test_a_second_signal_leaves_nothing_half_written(
+    folder, start, tmp_path, small_models, numbers
+):
     out = tmp_path / "out"
-    how = folder, "-o", out, "--self-ensemble"
-    process = start(*how, preexec_fn=as_from_a_terminal)
-    wait_for_a_result(out)
-    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
+    how = folder / "00.png", "-o", out, "-m", small_models[2, 3]
+    slow = [sys.executable, "-c", SLOW, "restore"]
+    process = start(*how, command=slow, preexec_fn=as_from_a_terminal)
+    assert process.stdout.readline() == "encoding\n"
+    for number in numbers:
         process.send_signal(number)
-        time.sleep(0.01)
-    process.communicate(timeout=WAIT)
-    assert process.returncode == 128 + signal.SIGTERM
+        time.sleep(0.1)
+    _, err = process.communicate(timeout=WAIT)
+    assert (process.returncode, err) == (128 + numbers[0], "error: interrupted\n")
+    check_whole(results(out))
     assert [name for name in os.listdir(out) if name.startswith(".")] == []
 
 
