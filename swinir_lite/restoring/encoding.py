@@ -1,5 +1,6 @@
 """Encode a result as PNG, TIFF, JPEG or WebP, with its metadata."""
 
+import io
 import os
 import re
 import struct
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyvips
 import tifffile
+from PIL import ExifTags, Image
 
 from ..errors import InputError
 from .decoding import (
@@ -25,7 +27,7 @@ from .decoding import (
     with_metadata,
 )
 from .formats import XMP_KEYWORD, keyword_of
-from .tiff_tags import write_exif
+from .tiff_tags import tags_of, tags_of_tiff, write_exif
 
 if TYPE_CHECKING:
     from .pictures import Picture
@@ -101,6 +103,9 @@ class Encoding:
             lines.append("EXIF is not written into a TIFF of more than 2 GiB")
         if self.strip_metadata:
             return lines
+        if lost := lost_tags(picture.header, self.format):
+            named = ", ".join(ExifTags.TAGS.get(tag, f"{tag:#x}") for tag in lost)
+            lines.append(f"of its EXIF was dropped: {named}")
         fields = picture.header.get_fields()
         if IPTC in fields and not self.keeps_iptc(picture.header):
             lines.append(
@@ -193,6 +198,25 @@ def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> N
         write_comments(path, comments)
     if encoding.format == "tiff" and image.get_typeof(EXIF):
         write_exif(path, bytes(image.get(EXIF)))
+
+
+def lost_tags(header: pyvips.Image, format: str) -> list[int]:
+    """Tags of EXIF that are not written; libvips drops those that it does not know."""
+    block = bytes(field_of(header, EXIF, b""))
+    given = tags_of(block)
+    if not given:
+        return []
+    if format == "tiff":
+        return sorted(given - tags_of_tiff(block))
+    pixel = with_metadata(
+        pyvips.Image.black(1, 1), header, lambda name: name.startswith("exif-")
+    )
+    try:
+        written = pixel.jpegsave_buffer()
+    except pyvips.Error:  # which `encode` meets too, and names
+        return []
+    with Image.open(io.BytesIO(written)) as image:
+        return sorted(given - tags_of(image.info.get("exif", b"")))
 
 
 def resolution(header: pyvips.Image, encoding: Encoding) -> dict[str, float]:

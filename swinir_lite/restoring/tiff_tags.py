@@ -29,6 +29,12 @@ MOST_TEXT = 2**20  # bytes
 MAP = (33550, 33922, 34264, 34735)  # of GeoTIFF: where on Earth pixels lie
 EXIF_FOLDER, GPS_FOLDER = 0x8769, 0x8825
 SIZE = 0xA002, 0xA003  # width and height, as EXIF says them
+# Of the file or of how its pixels lie, which a result says for itself: sizes, layout,
+# orientation, resolution, where folders and previews are, padding
+OF_THE_FILE = {
+    *SIZE, *range(0x0100, 0x0104), 0x0106, 0x0111, 0x0112, *range(0x0115, 0x011D),
+    0x0128, 0x0201, 0x0202, 0x0213, EXIF_FOLDER, GPS_FOLDER, 0xA005, 0xEA1C,
+}  # fmt: skip
 ASCII, LONG = 2, 4
 CLASSIC = 42  # the version of a TIFF that is no BigTIFF
 UNREADABLE = (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
@@ -176,6 +182,26 @@ def read_exif(path: str | Path) -> bytes | None:
         return kept.tobytes() if with_folders or len(kept) else None
     except UNREADABLE:  # EXIF that cannot be read says nothing
         return None
+
+
+def tags_of(block: bytes) -> set[int]:
+    """The tags of an EXIF block that say something of a picture, by their numbers."""
+    exif = Image.Exif()
+    try:
+        exif.load(block)
+        return {*exif, *exif.get_ifd(EXIF_FOLDER)} - OF_THE_FILE
+    except UNREADABLE:
+        return set()
+
+
+def tags_of_tiff(block: bytes) -> set[int]:
+    """Those of them that `write_exif` puts into a TIFF."""
+    exif = Image.Exif()
+    try:
+        exif.load(block)
+        return {*exif.get_ifd(EXIF_FOLDER), *TEXTS}
+    except UNREADABLE:
+        return set()
 
 
 def folder_bytes(values: dict[int, Any], endian: str, offset: int) -> bytes:

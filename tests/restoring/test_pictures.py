@@ -243,6 +243,21 @@ def iptc(content):
 
 
 @pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
+def test_tags_of_exif_are_kept_or_said_to_be_dropped(photo, restored, to):
+    more = exif()
+    more[0x4746], more[0x013C] = 5, "a phone"  # Rating, HostComputer
+    more.get_ifd(0x8769)[0x9400] = 21.5  # AmbientTemperature
+    content = saved(Image.fromarray(photo(8, 8)), "jpeg", exif=more)
+    path, err = restored(content, "jpg", to=to)
+    with Image.open(path) as image:
+        kept = {*image.getexif(), *image.getexif().get_ifd(0x8769)}
+    names = {0x4746: "Rating", 0x013C: "HostComputer", 0x9400: "AmbientTemperature"}
+    for tag, name in names.items():
+        assert (tag in kept) != (name in err)
+    assert restored(content, "jpg", "--strip-metadata", to=to)[1] == ""
+
+
+@pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
 def test_the_size_in_exif_is_not_that_of_the_input(photo, restored, to):
     more = exif(6)
     more.get_ifd(0x8769).update({0xA002: 10, 0xA003: 8})
