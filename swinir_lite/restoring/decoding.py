@@ -177,7 +177,10 @@ def upright(
     notes.extend(left_out(path, kind, packet, pictures))
     if packet:
         image = with_blob(image, XMP, xmp_of_result(packet))
+    on_side = field_of(image, TURN, 1) > 4
     image = image.autorot().copy()
+    if on_side:  # with pixels that are no squares
+        image = image.copy(xres=image.yres, yres=image.xres)
     image.set_type(pyvips.GValue.gint_type, TURN, 1)
     return image
 

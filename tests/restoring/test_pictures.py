@@ -174,6 +174,15 @@ def test_date_camera_position_and_resolution_are_kept(photo, restored, kind, to)
     assert b'dc:format="mine"' in path.read_bytes()
 
 
+@pytest.mark.parametrize(("turn", "dpi"), [(1, (100, 200)), (6, (200, 100))])
+@pytest.mark.parametrize("to", ["png", "tif"])
+def test_the_resolution_lies_as_the_picture_does(photo, restored, turn, dpi, to):
+    how = {"dpi": (100, 200), "exif": exif(turn)}
+    path, _ = restored(saved(Image.fromarray(photo(8, 9)), "jpeg", **how), "jpg", to=to)
+    with Image.open(path) as image:
+        assert image.info["dpi"] == pytest.approx(dpi, abs=0.1)
+
+
 def test_metadata_of_a_tiff_is_kept(photo, restored, tmp_path):
     content = saved(Image.fromarray(photo(8, 8)), "jpeg", exif=exif(), dpi=(300, 300))
     first, _ = restored(content, "jpg", to="tif")
