@@ -107,6 +107,31 @@ def field_of(image: pyvips.Image, name: str, default: Any = None) -> Any:
     return image.get(name) if image.get_typeof(name) else default
 
 
+def fields_of(image: pyvips.Image) -> list[str]:
+    """The names of an image's fields, but for those that are no UTF-8.
+
+    A PNG's texts have such where their keywords are in Latin-1; pyvips fails at them.
+    """
+    try:
+        return image.get_fields()
+    except UnicodeDecodeError:
+        names, array = [], pyvips.vips_lib.vips_image_get_fields(image.pointer)
+        while array[len(names)] != pyvips.ffi.NULL:
+            names.append(pyvips.ffi.string(array[len(names)]))
+            pyvips.glib_lib.g_free(array[len(names) - 1])
+        pyvips.glib_lib.g_free(array)
+    return [name.decode() for name in names if is_utf8(name)]
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether bytes are a text of UTF-8."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def attach_exif(image: pyvips.Image, block: bytes, notes: list[str]) -> pyvips.Image:
     """The image with the fields of an EXIF block, as libvips reads it off a JPEG."""
     carrier, start = io.BytesIO(), b"Exif\0\0"
@@ -124,7 +149,7 @@ def with_metadata(
 ) -> pyvips.Image:
     """A copy of an image that has the wanted metadata of another."""
     image = image.copy()
-    for name in source.get_fields()[10:]:  # the first ten describe pixels
+    for name in fields_of(source)[10:]:  # the first ten describe pixels
         if wanted(name):
             image.set_type(source.get_typeof(name), name, source.get(name))
     return image

@@ -23,6 +23,7 @@ from .decoding import (
     TEXT,
     XMP,
     field_of,
+    fields_of,
     reason,
     with_metadata,
 )
@@ -106,7 +107,7 @@ class Encoding:
         if lost := lost_tags(picture.header, self.format):
             named = ", ".join(ExifTags.TAGS.get(tag, f"{tag:#x}") for tag in lost)
             lines.append(f"of its EXIF was dropped: {named}")
-        fields = picture.header.get_fields()
+        fields = fields_of(picture.header)
         if IPTC in fields and not self.keeps_iptc(picture.header):
             lines.append(
                 "its IPTC (caption, keywords) was dropped; JPEG keeps a JPEG's"
@@ -169,7 +170,7 @@ def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> N
     Raises:
         OSError: if it cannot be written, as where the disk is full.
     """
-    keep = [PROFILE] if encoding.strip_metadata else header.get_fields()
+    keep = [PROFILE] if encoding.strip_metadata else fields_of(header)
     wanted = {name for name in keep if not name.startswith(OWN_BEGINNINGS)} - OWN
     if not encoding.keeps_iptc(header):
         wanted.discard(IPTC)
@@ -228,7 +229,7 @@ def resolution(header: pyvips.Image, encoding: Encoding) -> dict[str, float]:
 
 def blobs_of(image: pyvips.Image, kind: str) -> list[bytes]:
     """The comments or texts of an image's file, as bytes, in their order."""
-    names = sorted(name for name in image.get_fields() if name.startswith(kind))
+    names = sorted(name for name in fields_of(image) if name.startswith(kind))
     return [bytes(image.get(name)) for name in names]
 
 
@@ -295,7 +296,7 @@ def page_tags(header: pyvips.Image, encoding: Encoding) -> dict[str, Any]:
         tags["iccprofile"] = bytes(profile)
     if encoding.strip_metadata:
         return tags
-    names = [name for name in header.get_fields() if name.startswith(PAGE_TEXT)]
+    names = [name for name in fields_of(header) if name.startswith(PAGE_TEXT)]
     tags["extratags"] = [
         (int(name.removeprefix(PAGE_TEXT)), "s", 0, bytes(header.get(name)), True)
         for name in names

@@ -306,6 +306,7 @@ def test_texts_of_a_png_are_kept_or_said_to_be_dropped(photo, restored):
 TEXTS = (
     (b"tEXt", b"Creation Time\0today"),
     (b"tEXt", b"Author\0J\xf6rg"),
+    (b"tEXt", b"Gr\xf6\xdfe\0klein"),
     (b"zTXt", b"Title\0\0" + zlib.compress(b"Br\xfccke")),
     (b"iTXt", b"parameters\0\0\0ja\0\0" + "\u732b, 20".encode()),
 )
@@ -322,10 +323,14 @@ def test_texts_of_a_png_are_kept_in_their_own_letters(photo, restored, where):
     with Image.open(path) as image:  # not decoded yet: they stand in front
         assert image.info["Creation Time"] == "today"
         assert image.info["Author"] == "J\xf6rg"
+        assert image.info["Gr\xf6\xdfe"] == "klein"
         assert image.info["Title"] == "Br\xfccke"
         assert image.info["parameters"] == "\u732b, 20"
     _, err = restored(png(photo(8, 8), **{where: b"".join(chunks)}), "png", to="webp")
-    assert "its text (Creation Time, Author, Title, parameters) was dropped" in err
+    assert (
+        "its text (Creation Time, Author, Gr\xf6\xdfe, Title, parameters) was dropped"
+        in err
+    )
     path, _ = restored(png(photo(8, 8), before=chunks[0]), "png", "--strip-metadata")
     assert b"today" not in path.read_bytes()
 
