@@ -71,9 +71,16 @@ def model_label(source: str) -> str:
     return path.stem if path.is_file() else path.name
 
 
+def number_told(name: str) -> int:
+    """A number that `accelerate launch` or torchrun tells its processes; -1 if none."""
+    told = os.environ.get(name, "")
+    return int(told) if told.isdecimal() else -1
+
+
 def process_share() -> tuple[int, int]:
-    """(rank, processes), as `accelerate launch` and torchrun tell their processes."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    """(rank, processes); (0, 1) unless both are told and go together."""
+    rank, processes = number_told("RANK"), number_told("WORLD_SIZE")
+    return (rank, processes) if 0 <= rank < processes else (0, 1)
 
 
 def chosen_device(name: str | None) -> torch.device:
@@ -81,7 +88,7 @@ def chosen_device(name: str | None) -> torch.device:
     if name is None:
         if not torch.cuda.is_available():
             return torch.device("cpu")
-        own = int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()
+        own = max(number_told("LOCAL_RANK"), 0) % torch.cuda.device_count()
         return torch.device("cuda", own)
     try:
         device = torch.device(name)
@@ -206,6 +213,7 @@ def closing_line(
     for number, what in (
         (plan.skipped, "there already"),
         (plan.passed_over, "other files passed over"),
+        (plan.others, "left to other processes (RANK, WORLD_SIZE)"),
         (len(plan.problems) + len(outcomes) - count, "failed"),
     ):
         if number:

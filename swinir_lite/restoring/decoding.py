@@ -31,7 +31,7 @@ from .formats import (
 )
 from .pnm import holds_another, read_header, read_pnm
 from .profiles import profile_of_png, profile_told, why_unfit
-from .raw_pixels import PixelsOnDisk, temporary_pixels
+from .raw_pixels import PixelsOnDisk, naming_folder, temporary_pixels
 from .tiff_tags import (
     EXTRA_SAMPLES,
     MAP,
@@ -247,11 +247,14 @@ def to_srgb(image: pyvips.Image, notes: list[str]) -> pyvips.Image:
     """CMYK, Lab and the like as sRGB, by the profile in the file if there is one."""
     space = str(image.interpretation)
     if space == "cmyk":
-        own, depth = image.get_typeof(PROFILE), 16 if image.format == "ushort" else 8
+        own, depth = field_of(image, PROFILE), 16 if image.format == "ushort" else 8
+        why = "it has none" if own is None else why_unfit(bytes(own), 4)
         image = image.icc_transform(
             "srgb", embedded=True, input_profile="cmyk", depth=depth
         )
-        by = "its profile" if own else "a general profile, for it has none"
+        by = "its profile"
+        if why:
+            by = f"a general profile, for {why.replace('it is', 'its own is')}"
         notes.append(f"CMYK was converted to sRGB by {by}")
     elif space in ("lab", "labs", "labq", "xyz", "yxy", "lch", "hsv"):
         image = image.colourspace("srgb" if image.format == "uchar" else "rgb16")
@@ -327,8 +330,16 @@ def pixels_of(image: pyvips.Image) -> np.ndarray | PixelsOnDisk:
     shape = (image.height, image.width, image.bands)
     if np.prod(shape, dtype=float) * np.dtype(dtype).itemsize <= IN_MEMORY:
         return image.numpy().reshape(shape)
-    pixels = temporary_pixels(shape, dtype)
-    image.rawsave(os.fsencode(pixels.path))
+    with naming_folder():
+        pixels = temporary_pixels(shape, dtype)
+        try:
+            image.rawsave(os.fsencode(pixels.path))
+        except pyvips.Error as error:
+            lines = (error.detail or "").splitlines()
+            if not any(pixels.path in line for line in lines):
+                raise
+            said = re.search("system error: (.*)", error.detail)
+            raise OSError(said[1] if said else reason(error)) from error
     return pixels
 
 

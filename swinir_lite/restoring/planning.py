@@ -43,6 +43,7 @@ class Plan:
         problems: a line for each picture that cannot be restored.
         passed_over: how many files of folders are no pictures, or links to folders.
         skipped: how many results are there already.
+        others: how many pictures are other processes' share.
         formats: of all results, also of those that are there or others' share.
     """
 
@@ -50,6 +51,7 @@ class Plan:
     problems: list[str] = field(default_factory=list)
     passed_over: int = 0
     skipped: int = 0
+    others: int = 0
     formats: set[str] = field(default_factory=set)
 
 
@@ -251,7 +253,7 @@ def make_plan(
     format: str | None = None,
     overwrite: bool = False,
     skip_existing: bool = False,
-    share: tuple[int, int] = (0, 1),
+    process: tuple[int, int] = (0, 1),
 ) -> Plan:
     """Decide what becomes of which input.
 
@@ -263,7 +265,7 @@ def make_plan(
         format: of the results; None is each picture's own where that is lossless.
         overwrite: replace files that are there.
         skip_existing: leave out pictures whose results are there.
-        share: (rank, processes): only this process's pictures, and their problems.
+        process: (rank, processes): only its share of pictures, and of problems.
 
     Raises:
         InputError: two results would have one name, or replace an input, or what is
@@ -291,10 +293,12 @@ def make_plan(
     kept = without_earlier_results(jobs)
     check_meetings(kept)
     plan.formats = {job.format for job in kept}
-    rank, processes = share
+    rank, processes = process
     if rank:
         plan.problems.clear()
-    for job in kept[rank::processes]:
+    share = kept[rank::processes]
+    plan.others = len(kept) - len(share)
+    for job in share:
         add_job(plan, job, overwrite, skip_existing)
     return plan
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .formats import check_size
-from .raw_pixels import PixelsOnDisk, temporary_pixels
+from .raw_pixels import PixelsOnDisk, naming_folder, temporary_pixels
 
 HEAD = 4096  # bytes of a file in which its header must stand
 READ_AT_ONCE = 2**20
@@ -81,12 +81,14 @@ def read_pnm(path: str | Path, max_pixels: float) -> tuple[PixelsOnDisk, int, bo
     bits = head.kind in BLACK_AND_WHITE
     if head.kind in (b"5", b"6"):
         return PixelsOnDisk(path, head.shape, head.dtype, head.begin), head.white, bits
-    pixels = temporary_pixels(head.shape, head.dtype)
+    with naming_folder():
+        pixels = temporary_pixels(head.shape, head.dtype)
     with open(path, "rb") as file, open(pixels.path, "wb") as raw:
         file.seek(head.begin)
         unpacked = packed_rows if head.kind == b"4" else values_of_words
         for values in unpacked(file, head):
-            raw.write(values.astype(head.dtype).data)
+            with naming_folder():
+                raw.write(values.astype(head.dtype).data)
     return pixels, head.white, bits
 
 

@@ -135,14 +135,14 @@ def from_chunks(chunks: dict[bytes, bytes], gray: bool) -> bytes | None:
 
 
 def why_unfit(profile: bytes, colours: int) -> str | None:
-    """Why an ICC profile cannot be that of pixels, or None if it can."""
+    """Why an ICC profile cannot be that of so many colours, or None if it can."""
     try:
         space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
     except ImportError:  # Pillow may lack what reads profiles
         return None
     except OSError:
         return "it is damaged"
-    needed = "GRAY" if colours == 1 else "RGB"
+    needed = {1: "GRAY", 3: "RGB", 4: "CMYK"}[colours]
     if space.strip() != needed:
         return f"it is for {space.strip()}, not for {needed}"
     return None

@@ -3,6 +3,8 @@
 import os
 import tempfile
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,17 @@ class PixelsOnDisk:
     def remove_when_unused(self) -> None:
         """Delete the file, which is a temporary one, with this object."""
         weakref.finalize(self, Path(self.path).unlink, missing_ok=True)
+
+
+@contextmanager
+def naming_folder() -> Iterator[None]:
+    """Say of an error of the system that it concerns the folder of temporary files."""
+    try:
+        yield
+    except OSError as error:
+        where = f"its pixels do not go into {tempfile.gettempdir()}"
+        said = f"{where}: {error.strerror or error}; choose another by TMPDIR"
+        raise OSError(said) from error
 
 
 def temporary_pixels(

@@ -14,6 +14,8 @@ from ..errors import InputError
 
 BITS, SAMPLE_FORMAT = PER_CHANNEL = 258, 339
 LAB_SPACES = {8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab"}
+COMPRESSION, JPEG = 259, (6, 7)
+WHITE_IS_ZERO, YCBCR = 0, 6
 INTEGER, SIGNED, FLOAT = 1, 2, 3
 SAMPLES = {
     INTEGER: "integers", SIGNED: "signed integers", FLOAT: "floats",
@@ -135,7 +137,8 @@ def first_value(file: BinaryIO, row: bytes, endian: str, big: bool) -> int:
 def check_samples(path: str | Path, page: int = 0) -> None:
     """Raise InputError for kinds of pixels that are not read, or not as they are meant.
 
-    libvips says of 8-bit Lab and of 64-bit floats only that it fails.
+    libvips says of 8-bit Lab and of 64-bit floats only that it fails, takes YCbCr for
+    RGB unless JPEG turns it, and white for black in floats.
     """
     tags = numbers_of(path, page)
     bits, kind = tags.get(BITS, 1), tags.get(SAMPLE_FORMAT, INTEGER)
@@ -144,9 +147,14 @@ def check_samples(path: str | Path, page: int = 0) -> None:
         raise InputError(
             f"{space} of {bits} bits, need RGB or gray, or CIE Lab of 16 bits"
         )
+    if tags.get(PHOTOMETRIC) == YCBCR and tags.get(COMPRESSION) not in JPEG:
+        raise InputError("YCbCr that is not compressed as JPEG, need RGB or gray")
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and kind == FLOAT:
+        raise InputError("floats of which 0 is white, need those of which 0 is black")
     if space and kind == SIGNED:  # a and b are, whatever the first channel says
         return
-    fits = bits in (16, 32) if kind == FLOAT else bits <= 16 and kind not in NO_COLOURS
+    widths = (16, 32) if kind == FLOAT else (1, 2, 4, 8, 16)
+    fits = bits in widths and kind not in NO_COLOURS
     if kind in SAMPLES and not fits:
         raise InputError(
             f"pixels of {bits}-bit {SAMPLES[kind]}, need integers of 8 or 16 bits "

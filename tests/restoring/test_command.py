@@ -218,9 +218,25 @@ def test_processes_share_the_files(folder, restore, tmp_path, monkeypatch):
     found = []
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
-        assert restore(folder, "-o", out)[0] == 0
+        status, said, _ = restore(folder, "-o", out)
+        assert status == 0
+        assert "1 left to other processes (RANK, WORLD_SIZE)" in said
         found.append(len(files_of(out)))
     assert found == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("rank", "processes"), [("1", None), ("x", "2"), ("", ""), ("0", "0"), ("2", "2")]
+)
+def test_variables_of_others_leave_no_picture_out(
+    folder, restore, tmp_path, monkeypatch, rank, processes
+):
+    monkeypatch.setenv("RANK", rank)
+    if processes is not None:
+        monkeypatch.setenv("WORLD_SIZE", processes)
+    monkeypatch.setenv("LOCAL_RANK", "x")
+    assert restore(folder, "-o", tmp_path / "out")[0] == 0
+    assert len(files_of(tmp_path / "out")) == 2
 
 
 def test_a_name_that_no_terminal_shows(folder, restore, tmp_path):

@@ -5,8 +5,10 @@
 """
 
 import io
+import os
 import struct
 import sys
+import tempfile
 import zlib
 
 import numpy as np
@@ -833,6 +835,7 @@ NOT_READ = [
     (FLAT, "cielab", "CIE Lab of 8 bits, need RGB or gray, or CIE Lab of 16"),
     (FLAT, "icclab", "ICC Lab of 8 bits, need"),
     (FLAT.astype(np.uint16), "icclab", "ICC Lab of 16 bits, need"),
+    (HALF[..., 0].astype(np.float32), "miniswhite", "floats of which 0 is white"),
 ]
 
 
@@ -913,6 +916,54 @@ def test_one_bit_is_converted_and_said(photo, restored):
         assert "1-bit pixels were converted to gray of 8 bits" in err
         expected = enlarged(np.array(image.convert("L")))
         assert close(read_png(path)[..., 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [(b"nonsense" * 40, "damaged"), (icc_profile(P3), "for RGB, not for CMYK")],
+)
+def test_cmyk_whose_profile_is_of_no_use(restored, profile, why):
+    image = Image.new("CMYK", (10, 8), (255, 0, 0, 0))
+    _, err = restored(saved(image, "jpeg", icc_profile=profile), "jpg")
+    said = "CMYK was converted to sRGB by a general profile, for its own is"
+    assert err.endswith(f"{said} {why}\n")
+
+
+def test_ycbcr_in_a_tiff_is_not_taken_for_rgb(photo, restored, refused_picture):
+    how = {"photometric": "ycbcr", "subsampling": (1, 1), "metadata": None}
+    assert "YCbCr that is not" in refused_picture(tiff(photo(8, 8), **how), "tif")
+    content = saved(Image.fromarray(photo(16, 16)), "tiff", compression="jpeg")
+    path, _ = restored(content, "tif", *PLAIN)
+    assert close(read_png(path), enlarged(photo(16, 16)), 60)
+
+
+def test_12_bits_in_a_tiff_are_named(refused_picture):
+    content = tiff(FLAT[..., 0].astype(np.uint16), photometric="minisblack")
+    bits = struct.pack("<HHIH", 258, 3, 1, 16)
+    assert bits in content
+    content = content.replace(bits, struct.pack("<HHIH", 258, 3, 1, 12))
+    assert "pixels of 12-bit integers, need" in refused_picture(content, "tif")
+
+
+@pytest.mark.parametrize("kind", ["png", "ppm"])
+def test_no_room_for_decoded_pixels(
+    photo, refused_picture, tmp_path, monkeypatch, kind
+):
+    words = b"P3 16 16 255 " + b" ".join(b"%d" % n for n in range(256)) * 3 + b" 0" * 2
+    content = {"png": png(photo(40, 40)), "ppm": words}[kind]
+    monkeypatch.setattr(decoding, "IN_MEMORY", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    said = f"its pixels do not go into {tmp_path}/none: No such file or directory"
+    assert said in refused_picture(content, kind)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_of_decoded_pixels(photo, refused_picture, monkeypatch):
+    monkeypatch.setattr(decoding, "IN_MEMORY", 0)
+    full = decoding.PixelsOnDisk("/dev/full", (40, 40, 3), "u1")
+    monkeypatch.setattr(decoding, "temporary_pixels", lambda shape, dtype: full)
+    line = refused_picture(png(photo(40, 40)), "png")
+    assert "No space left on device; choose another by TMPDIR" in line
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "tiff"])
