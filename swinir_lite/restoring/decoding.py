@@ -99,7 +99,7 @@ def reason(error: pyvips.Error | UnicodeDecodeError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "what is wrong with it cannot be put into words"
     lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
-    return "; ".join(dict.fromkeys(lines)) or error.message
+    return "; ".join(dict.fromkeys(lines)) or "no reason is given"
 
 
 def field_of(image: pyvips.Image, name: str, default: Any = None) -> Any:

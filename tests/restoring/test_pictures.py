@@ -1275,6 +1275,11 @@ def test_what_follows_a_jpeg_does_no_harm(photo, restored):
     assert restored(content + b"a phone's own data" * 99, "jpg")[1] == ""
 
 
+def test_a_header_that_libvips_refuses_without_a_word(photo, refused_picture):
+    line = refused_picture(png(photo(8, 8), declare=(0, 0)), "png")
+    assert line.endswith("cannot be decoded: no reason is given")
+
+
 def test_what_is_no_picture(refused_picture):
     assert "the file is empty" in refused_picture(b"", "png")
     assert "no picture that can be read" in refused_picture(b"hello\n", "jpg")
