@@ -213,6 +213,7 @@ def closing_line(
     for number, what in (
         (plan.skipped, "there already"),
         (plan.passed_over, "other files passed over"),
+        (plan.earlier, "passed over as earlier results"),
         (plan.others, "left to other processes (RANK, WORLD_SIZE)"),
         (len(plan.problems) + len(outcomes) - count, "failed"),
     ):
@@ -374,8 +375,9 @@ def add_writing_arguments(restore: Any) -> None:
     )
     existing = restore.add_mutually_exclusive_group()
     existing.add_argument(
-        "--overwrite", action="store_true", help="replace files that are there already"
-    )
+        "--overwrite", action="store_true",
+        help="replace files that are there already; of a link the link alone",
+    )  # fmt: skip
     existing.add_argument(
         "--skip-existing", action="store_true", help="leave out what is there already"
     )

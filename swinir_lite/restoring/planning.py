@@ -1,4 +1,7 @@
-"""Which pictures become which files, decided before any work."""
+"""Which pictures become which files, decided before any work.
+
+What paths lead to is asked of `os.path`: pathlib raises for names that are too long.
+"""
 
 import glob
 import os
@@ -42,6 +45,7 @@ class Plan:
         jobs: in the order in which they are done.
         problems: a line for each picture that cannot be restored.
         passed_over: how many files of folders are no pictures, or links to folders.
+        earlier: how many pictures of folders were taken for results of others.
         skipped: how many results are there already.
         others: how many pictures are other processes' share.
         formats: of all results, also of those that are there or others' share.
@@ -50,6 +54,7 @@ class Plan:
     jobs: list[Job] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     passed_over: int = 0
+    earlier: int = 0
     skipped: int = 0
     others: int = 0
     formats: set[str] = field(default_factory=set)
@@ -107,7 +112,7 @@ def find_pictures(
             if not paths:
                 plan.problems.append(f"{given}: nothing has such a name")
         for path in paths:
-            if not path.is_dir():
+            if not os.path.isdir(path):
                 add(path, Path(path.name), False)
                 continue
             before = len(plan.problems)
@@ -115,7 +120,7 @@ def find_pictures(
             pictures = [
                 file
                 for file in files
-                if file.suffix.lower() in PICTURES and not file.is_dir()
+                if file.suffix.lower() in PICTURES and not os.path.isdir(file)
             ]
             plan.passed_over += len(files) - len(pictures)
             for file in pictures:
@@ -158,13 +163,15 @@ def one_file(
     inputs: dict, out: Path | None, format: str | None
 ) -> tuple[Path | None, str | None]:
     """The file that -o names, and the format, if it is no folder; InputError."""
-    if out is None or out.is_dir() or out.suffix.lower() not in SUFFIXES:
-        if out is not None and os.path.lexists(out) and not out.is_dir():
+    if out is None or os.path.isdir(out):
+        return None, format
+    if out.suffix.lower() not in SUFFIXES:
+        if os.path.lexists(out):
             raise InputError(
                 f"{out} is a file whose ending says no format; give a folder, or a "
                 f"name that ends with {', '.join(SUFFIXES)}"
             )
-        if out is not None and out.suffix.lower() in PICTURES and not out.is_dir():
+        if out.suffix.lower() in PICTURES:
             raise InputError(
                 f"{out}: results are not written as {out.suffix}; give a name that "
                 f"ends with {', '.join(SUFFIXES)}, or a folder"
@@ -180,7 +187,7 @@ def one_file(
 
 def is_case_insensitive(folder: Path) -> bool:
     """Whether names in a folder, which need not be there yet, ignore their case."""
-    while not folder.exists():
+    while not os.path.exists(folder):
         folder = folder.parent
     folder = folder.resolve()
     return any(
@@ -199,12 +206,17 @@ def identity(path: Path, ignores_case: dict[Path, bool]) -> str:
     return unicodedata.normalize("NFC", key).casefold() if ignores_case[folder] else key
 
 
-def check_meetings(jobs: list[Job]) -> None:
-    """Raise InputError if two results would have one name, or replace an input."""
+def check_meetings(jobs: list[Job], inputs: Iterable[Path]) -> None:
+    """Raise InputError if two results would have one name, or replace an input.
+
+    Args:
+        jobs: what would be done.
+        inputs: what must stay, also what cannot be restored.
+    """
     ignores_case, sources, targets = {}, {}, {}
-    for job in jobs:
-        about = job.source.stat()
-        sources[about.st_dev, about.st_ino] = job.source
+    for source in filter(os.path.exists, inputs):
+        about = source.stat()
+        sources[about.st_dev, about.st_ino] = source
     meeting, replacing = [], []
     for job in jobs:
         key = identity(job.target, ignores_case)
@@ -212,7 +224,7 @@ def check_meetings(jobs: list[Job]) -> None:
             both = f"{targets[key]} and {job.source}"
             meeting.append(f"{both} would both be {job.target}")
         targets[key] = job.source
-        if job.target.exists():
+        if os.path.exists(job.target):
             about = job.target.stat()
             if victim := sources.get((about.st_dev, about.st_ino)):
                 replacing.append(f"{job.target} would replace the input {victim}")
@@ -233,7 +245,7 @@ def refuse(problems: list[str], why: str) -> None:
 
 
 def without_earlier_results(jobs: dict[Job, bool]) -> list[Job]:
-    """Leave out what a walk found that is the result of another picture.
+    """Leave out what a walk found that has the name of another picture's result.
 
     A picture that would be its own result stays, to be refused.
     """
@@ -291,7 +303,12 @@ def make_plan(
         else:
             jobs[Job(source, path, kind)] = walked
     kept = without_earlier_results(jobs)
-    check_meetings(kept)
+    plan.earlier = len(jobs) - len(kept)
+    if overwrite and out is not None:  # their names lack the model's: are they results?
+        check_meetings(list(jobs), found)
+    else:
+        done = {job.source for job in kept}
+        check_meetings(kept, (s for s in found if s in done or not found[s][1]))
     plan.formats = {job.format for job in kept}
     rank, processes = process
     if rank:
@@ -305,7 +322,7 @@ def make_plan(
 
 def add_job(plan: Plan, job: Job, overwrite: bool, skip_existing: bool) -> None:
     """Put a job into the plan, unless what is at its target forbids it."""
-    if job.target.is_dir():
+    if os.path.isdir(job.target):
         plan.problems.append(f"{job.source}: {job.target} is a folder")
     elif os.path.lexists(job.target) and skip_existing:
         plan.skipped += 1

@@ -374,6 +374,16 @@ def test_a_name_that_becomes_too_long_is_one_pictures_fault(folder, restore):
     assert "deep/b_small_x2_3.png" in files_of(folder)
 
 
+def test_an_input_whose_name_is_too_long_is_one_pictures_fault(folder, restore):
+    long = folder / f"{'a' * 300}.png"
+    status, _, err = restore(long, folder / "a.png")
+    assert (status, err) == (1, f"error: {long}: File name too long\n")
+    for out in (long, folder / ("a" * 300)):
+        status, _, err = restore(folder / "a.png", "-o", out)
+        assert status == 2
+        assert err.startswith(f"error: {folder / 'a.png'}: its result cannot be {out}")
+
+
 def test_a_name_with_line_breaks_is_printed_in_one_line(folder, restore, tmp_path):
     os.rename(folder / "a.png", folder / "one\ntwo\x1b[31m.png")
     (folder / "broken\n.png").write_text("no picture")
@@ -423,6 +433,41 @@ def test_results_of_another_format_may_lie_among_their_inputs(folder, restore):
     status, out, _ = restore(folder, "-o", folder, "--skip-existing")
     assert status == 0
     assert "1 there already" in out
+
+
+def test_a_neighbour_is_not_replaced_as_an_earlier_result(folder, restore):
+    (folder / "deep/b.png").write_bytes((folder / "a.png").read_bytes())
+    before = files_of(folder)
+    deep = folder / "deep"
+    status, _, err = restore(deep, "-o", deep, "--overwrite")
+    assert status == 2
+    assert f"{deep / 'b.jpg'} and {deep / 'b.png'} would both be" in err
+    status, out, _ = restore(deep, "-o", deep, "--skip-existing")
+    assert status == 0
+    assert "1 there already, 1 passed over as earlier results" in out
+    assert files_of(folder) == before
+
+
+@pytest.mark.parametrize("walked", [True, False])
+def test_what_cannot_be_restored_is_not_replaced(folder, restore, walked):
+    deep = folder / "deep"
+    (deep / "b.png").touch()
+    inputs = [deep] if walked else [deep / "b.jpg", deep / "b.png"]
+    status, _, err = restore(*inputs, "-o", deep, "--overwrite")
+    assert status == 2
+    assert f"{deep / 'b.png'} would replace the input {deep / 'b.png'}" in err
+    assert (deep / "b.png").read_bytes() == b""
+
+
+def test_of_a_link_the_link_alone_is_replaced(folder, restore, tmp_path):
+    kept, out = tmp_path / "kept.png", tmp_path / "out"
+    kept.write_text("mine")
+    out.mkdir()
+    (out / "a.png").symlink_to(kept)
+    assert restore(folder / "a.png", "-o", out, "--overwrite")[0] == 0
+    assert kept.read_text() == "mine"
+    assert not (out / "a.png").is_symlink()
+    assert (out / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_links_to_folders_are_counted_and_not_followed(folder, restore, tmp_path):
