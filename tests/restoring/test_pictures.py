@@ -9,6 +9,7 @@ import os
 import struct
 import sys
 import tempfile
+import time
 import zlib
 
 import numpy as np
@@ -1108,9 +1109,10 @@ def test_animations_are_refused(photo, refused_picture, kind):
 # What else a file holds
 
 
-def mpo(photo, kind):
+def mpo(photo, kind, xmp_of_second=b""):
     """A JPEG with a second picture of some kind, as phones and cameras write it."""
     first, second = Image.fromarray(photo(16, 16)), Image.new("RGB", (16, 16))
+    second.encoderinfo = {"xmp": xmp_of_second}
     content = saved(first, "mpo", save_all=True, append_images=[second], quality=95)
     entries = content.index(b"MPF\0") + 4 + 50  # behind the first is the second's
     assert content[entries + 16 : entries + 20] == bytes(4)
@@ -1123,6 +1125,32 @@ def test_a_phones_mpo_is_its_first_picture(photo, restored):
     assert close(read_png(path), enlarged(photo(16, 16)), 60)
     assert err.endswith("given.jpg: another picture in it was left out\n")
     assert restored(mpo(photo, 0x010002), "jpg")[1] == ""  # a preview of the same
+
+
+def test_what_a_phones_second_picture_is(photo, restored):
+    packet = xmp().replace(b'"mine"', b'"urn:com:apple:photo:2020:aux:hdrgainmap"')
+    _, err = restored(mpo(photo, 0, packet), "jpg")
+    assert err.endswith("given.jpg: its gain map for bright screens was left out\n")
+
+
+def test_xmp_that_goes_on_in_more_segments(photo, restored):
+    packet = xmp().replace(b" dc:format", b' xmpNote:HasExtendedXMP="ABC" dc:format')
+    content = saved(Image.fromarray(photo(8, 8)), "jpeg", xmp=packet)
+    segment = b"http://ns.adobe.com/xmp/extension/\0" + bytes(40)
+    head = b"\xff\xe1" + struct.pack(">H", len(segment) + 2)
+    tables = content.index(b"\xff\xdb")
+    content = content[:tables] + head + segment + content[tables:]
+    path, err = restored(content, "jpg", to="jpg")
+    assert err.endswith("too long for one segment was left out\n")
+    assert b'dc:format="mine"' in path.read_bytes()
+    assert b"HasExtendedXMP" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("promise", [b"<hdrgm:Version>", b"hdrgm:Version='"])
+def test_xmp_of_many_promises_takes_no_time(promise):
+    begin = time.process_time()
+    decoding.xmp_of_result(promise * 20_000)
+    assert time.process_time() - begin < 2
 
 
 PROMISES = {
