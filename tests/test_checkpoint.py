@@ -322,7 +322,7 @@ def test_the_image_range_is_what_the_caller_says(tmp_path):
         torch.save(official_state(tiny()), path)
         expected = replace(tiny().config, img_range=255)
         assert load_model(path, img_range=255).config == expected
-        for wrong in (0, -1, math.nan, math.inf, "255"):
+        for wrong in (0, -1, 3, math.nan, math.inf, True, "255"):
             with pytest.raises(ValueError, match="img_range"):
                 load_model(path, img_range=wrong)
 

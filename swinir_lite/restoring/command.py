@@ -27,6 +27,7 @@ from ..speed.routes import PATHS
 from ..trained_models import load_trained
 from .decoding import MAX_PIXELS, count_pages, is_deep
 from .encoding import FORMATS, LOSSY, SUFFIXES, Encoding
+from .in_memory import PRECISIONS, usable_device
 from .pictures import Picture, PictureWriter, open_picture
 from .pipeline import Outcome, restore_pictures
 from .planning import Job, Plan, make_plan
@@ -35,9 +36,6 @@ SUCCESS, SOME_FAILED, NOTHING_DONE = 0, 1, 2
 # Of Ctrl-C, of `kill` and systemd, of a terminal that is closed; Windows lacks the last
 ENDINGS = signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)
 USUAL = signal.SIG_DFL, signal.default_int_handler
-PRECISIONS = {
-    "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16,
-}  # fmt: skip
 
 
 def say(line: str) -> None:
@@ -90,16 +88,7 @@ def chosen_device(name: str | None) -> torch.device:
             return torch.device("cpu")
         own = max(number_told("LOCAL_RANK"), 0) % torch.cuda.device_count()
         return torch.device("cuda", own)
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        said = "say cpu, cuda, or cuda:1 for the second GPU"
-        raise InputError(f"no device is named {name!r}; {said}") from error
-    try:
-        torch.ones(1, device=device).tolist()  # a device may exist and not compute
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"no device {name!r} here: {first_line(error)}") from error
-    return device
+    return usable_device(name)
 
 
 def number_between(low: float, high: float, kind: type = float) -> Callable:
@@ -121,11 +110,6 @@ def number_between(low: float, high: float, kind: type = float) -> Callable:
 def format_name(text: str) -> str:
     """A format as people name it, jpg or tif too."""
     return SUFFIXES.get(f".{text.lower()}", text)
-
-
-def first_line(error: Exception) -> str:
-    """The first sentence of what PyTorch says."""
-    return (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
 
 
 def reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ from .formats import HEAD, jpeg_segments
 APP1, APP2 = 0xE1, 0xE2
 OF_PICTURES, OF_GAIN_MAP = b"MPF\0", b"urn:iso:std:iso:ts:21496:-1\0"
 OF_MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
-ENTRIES, ENTRY = 0xB002, 16  # the list of pictures, and bytes of each in it
+ENTRIES = 0xB002  # the list of pictures
 KIND, PREVIEW = 0xFFFFFF, 0x01  # of a picture in it; previews show the same one
 GAIN_MAP, DEPTH = "its gain map for bright screens", "its map of depth"
 VIDEO, PICTURES = "its video", "another picture in it"

@@ -25,6 +25,30 @@ CONVERSIONS = {
     "I": ".convert('I;16')", "PA": ".convert('RGBA')", "RGBa": ".convert('RGBA')",
     "La": ".convert('LA')", "1": ".convert('L')",
 }  # fmt: skip
+PRECISIONS = {
+    "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16,
+}  # fmt: skip
+
+
+def usable_device(asked: torch.device | str) -> torch.device:
+    """The device asked for; InputError if there is none, or it does not compute."""
+    try:
+        device = torch.device(asked)
+    except (RuntimeError, TypeError) as error:
+        said = "say cpu, cuda, or cuda:1 for the second GPU"
+        raise InputError(f"no device is named {str(asked)!r}; {said}") from error
+    try:
+        torch.ones(1, device=device).tolist()  # a device may exist and not compute
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"no device {str(device)!r} here: {first_line(error)}"
+        ) from error
+    return device
+
+
+def first_line(error: Exception) -> str:
+    """The first sentence of what PyTorch says."""
+    return (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
 
 
 @lru_cache(maxsize=1)
@@ -161,6 +185,11 @@ def restore_image(
             f"need a Pillow image or an array, got {type(picture).__name__}"
         )
     checked = checked_array(array)
+    if dtype not in (None, *PRECISIONS.values()):
+        known = ", ".join(map(str, PRECISIONS.values()))
+        raise InputError(f"need {known} as dtype, got {dtype!r}")
+    if device is not None:
+        device = usable_device(device)
     if dtype is None and checked.dtype != np.uint8:
         dtype = torch.float32  # half precision has no more than 8 to 11 bits
     network = load_network(model, img_range, device, dtype)

@@ -165,6 +165,21 @@ def test_what_is_no_picture_is_said(model, picture, said):
         swinir_lite.restore_image(picture, model)
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"device": "tpu"}, "no device is named 'tpu'; say cpu"),
+        ({"device": "cuda:99"}, "no device 'cuda:99' here"),
+        ({"device": "meta"}, "no device 'meta' here"),
+        ({"dtype": torch.int8}, "need torch.float32"),
+        ({"dtype": "float16"}, "need torch.float32"),
+    ],
+)
+def test_devices_and_types_that_cannot_be(photo, model, option, said):
+    with pytest.raises(InputError, match=said):
+        swinir_lite.restore_image(photo(8, 8), model, **option)
+
+
 def test_options_reach_the_tiles(photo, model):
     array = photo(40, 40)
     whole = swinir_lite.restore_image(array, model, tile=0)
