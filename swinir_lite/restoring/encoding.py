@@ -28,7 +28,7 @@ from .decoding import (
     with_metadata,
 )
 from .formats import XMP_KEYWORD, keyword_of
-from .tiff_tags import tags_of, tags_of_tiff, write_exif
+from .tiff_tags import not_repeated, tags_of, tags_of_tiff, write_exif
 
 if TYPE_CHECKING:
     from .pictures import Picture
@@ -202,7 +202,10 @@ def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> N
 
 
 def lost_tags(header: pyvips.Image, format: str) -> list[int]:
-    """Tags of EXIF that are not written; libvips drops those that it does not know."""
+    """Tags of EXIF that are not written, unless another says the same.
+
+    libvips drops those that it does not know.
+    """
     block = bytes(field_of(header, EXIF, b""))
     given = tags_of(block)
     if not given:
@@ -217,7 +220,8 @@ def lost_tags(header: pyvips.Image, format: str) -> list[int]:
     except pyvips.Error:  # which `encode` meets too, and names
         return []
     with Image.open(io.BytesIO(written)) as image:
-        return sorted(given - tags_of(image.info.get("exif", b"")))
+        lost = given - tags_of(image.info.get("exif", b""))
+    return sorted(not_repeated(block, lost))
 
 
 def resolution(header: pyvips.Image, encoding: Encoding) -> dict[str, float]:

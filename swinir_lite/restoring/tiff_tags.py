@@ -212,6 +212,20 @@ def tags_of_tiff(block: bytes) -> set[int]:
         return set()
 
 
+def not_repeated(block: bytes, tags: set[int]) -> set[int]:
+    """Those of an EXIF block's tags whose text no other tag says.
+
+    An iPhone's HostComputer says what Model does.
+    """
+    exif = Image.Exif()
+    try:
+        exif.load(block)
+        said = {exif.get(tag) for tag in TEXTS if tag not in tags} - {None}
+        return {tag for tag in tags if exif.get(tag) not in said}
+    except UNREADABLE:
+        return tags
+
+
 def folder_bytes(values: dict[int, Any], endian: str, offset: int) -> bytes:
     """A folder of tags as it stands at an offset of a file."""
     head = b"II*\0\0\0\0\0" if endian == "<" else b"MM\0*\0\0\0\0"

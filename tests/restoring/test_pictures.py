@@ -270,6 +270,18 @@ def test_tags_of_exif_are_kept_or_said_to_be_dropped(photo, restored, to):
 
 
 @pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
+def test_an_iphone_s_exif_draws_no_note(photo, restored, to):
+    about = exif()
+    about[0x0110] = about[0x013C] = "iPhone 13 Pro"
+    path, err = restored(
+        saved(Image.fromarray(photo(8, 8)), "jpeg", exif=about), "jpg", to=to
+    )
+    assert err == ""
+    with Image.open(path) as image:
+        assert image.getexif()[0x0110] == "iPhone 13 Pro"
+
+
+@pytest.mark.parametrize("to", ["png", "jpg", "tif", "webp"])
 def test_the_size_in_exif_is_not_that_of_the_input(photo, restored, to):
     more = exif(6)
     more.get_ifd(0x8769).update({0xA002: 10, 0xA003: 8})
