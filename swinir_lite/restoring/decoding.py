@@ -67,8 +67,8 @@ PALETTE = 3  # as TIFF says how it tells colours
 COLOURS_OF = {0: 1, 1: 1, 2: 3, 5: 4}  # and how many channels others have
 SPACES = {"lab": "Lab", "labs": "Lab", "labq": "Lab", "xyz": "XYZ"}
 PROFILE, XMP = "icc-profile-data", "xmp-data"
-# What names of fields begin with, of which there may be several
-COMMENT, TEXT, PAGE_TEXT = "jpeg-comment-", "png-text-", "tiff-text-"
+JPEG_COMMENTS, PNG_TEXTS = "jpeg-comments", "png-texts"  # fields of `with_parts`
+PAGE_TEXT = "tiff-text-"  # and the tag
 MILLIMETRES = 25.4  # in an inch
 SLACK = 1e-3  # by which float values may lie beyond 0..1
 IN_MEMORY = 2**28  # bytes of pixels; more are decoded to a temporary file
@@ -162,6 +162,24 @@ def with_blob(image: pyvips.Image, name: str, content: bytes) -> pyvips.Image:
     return image
 
 
+def with_parts(image: pyvips.Image, name: str, parts: list[bytes]) -> pyvips.Image:
+    """An image with parts in one field, if there are any; see `parts_of`.
+
+    Thousands of fields, each with its own copy of an image, would take minutes.
+    """
+    sizes = (struct.pack(">Q", len(part)) for part in parts)
+    packed = b"".join(map(b"".join, zip(sizes, parts)))
+    return with_blob(image, name, packed) if parts else image
+
+
+def parts_of(image: pyvips.Image, name: str) -> list[bytes]:
+    """The comments or texts of an image's file, as bytes, in their order."""
+    packed, parts = io.BytesIO(bytes(field_of(image, name, b""))), []
+    while size := packed.read(8):
+        parts.append(packed.read(*struct.unpack(">Q", size)))
+    return parts
+
+
 def xmp_of_result(packet: bytes) -> bytes:
     """XMP that says of a picture that it is upright, if it says how it lies.
 
@@ -189,10 +207,10 @@ def upright(
         image = with_blob(image, XMP, late["xmp"])
     if kind == "TIFF" and (block := read_exif(path)):
         image = attach_exif(image, block, notes)
-    for number, comment in enumerate(jpeg_comments(path) if kind == "JPEG" else ()):
-        image = with_blob(image, f"{COMMENT}{number:05}", comment)
-    for number, text in enumerate(png_texts(path) if kind == "PNG" else ()):
-        image = with_blob(image, f"{TEXT}{number:05}", text)
+    image = with_parts(
+        image, JPEG_COMMENTS, jpeg_comments(path) if kind == "JPEG" else []
+    )
+    image = with_parts(image, PNG_TEXTS, png_texts(path) if kind == "PNG" else [])
     turned = image.get_typeof("exif-ifd0-Orientation") or kind == "TIFF"
     if not turned and kind != "AVIF" and (value := xmp_orientation(image)) > 1:
         image = image.copy()

@@ -16,14 +16,15 @@ from PIL import ExifTags, Image
 
 from ..errors import InputError
 from .decoding import (
-    COMMENT,
+    JPEG_COMMENTS,
     MILLIMETRES,
     PAGE_TEXT,
+    PNG_TEXTS,
     PROFILE,
-    TEXT,
     XMP,
     field_of,
     fields_of,
+    parts_of,
     reason,
     with_metadata,
 )
@@ -112,11 +113,14 @@ class Encoding:
             lines.append(
                 "its IPTC (caption, keywords) was dropped; JPEG keeps a JPEG's"
             )
-        texts = blobs_of(picture.header, TEXT)
+        texts = parts_of(picture.header, PNG_TEXTS)
         if texts and self.format != "png":
             named = ", ".join(keyword_of(text[4:]).decode("latin-1") for text in texts)
             lines.append(f"its text ({named}) was dropped: {name} has no place for it")
-        if blobs_of(picture.header, COMMENT) and self.format not in ("jpeg", "png"):
+        if parts_of(picture.header, JPEG_COMMENTS) and self.format not in (
+            "jpeg",
+            "png",
+        ):
             lines.append(f"its comment was dropped: {name} has no place for it")
         return lines
 
@@ -192,9 +196,9 @@ def encode(rows: str, header: pyvips.Image, path: Path, encoding: Encoding) -> N
         raise OSError(
             f"cannot be written: {said[1] if said else reason(error)}"
         ) from error
-    comments = blobs_of(image, COMMENT)
+    comments = parts_of(image, JPEG_COMMENTS)
     if encoding.format == "png":
-        write_texts(path, blobs_of(image, TEXT), comments, xmp)
+        write_texts(path, parts_of(image, PNG_TEXTS), comments, xmp)
     elif encoding.format == "jpeg":
         write_comments(path, comments)
     if encoding.format == "tiff" and image.get_typeof(EXIF):
@@ -229,12 +233,6 @@ def resolution(header: pyvips.Image, encoding: Encoding) -> dict[str, float]:
     if encoding.strip_metadata or header.xres == UNKNOWN_RESOLUTION:
         return {"xres": USUAL_RESOLUTION, "yres": USUAL_RESOLUTION}
     return {"xres": header.xres, "yres": header.yres}
-
-
-def blobs_of(image: pyvips.Image, kind: str) -> list[bytes]:
-    """The comments or texts of an image's file, as bytes, in their order."""
-    names = sorted(name for name in fields_of(image) if name.startswith(kind))
-    return [bytes(image.get(name)) for name in names]
 
 
 def write_comments(path: Path, comments: list[bytes]) -> None:

@@ -29,6 +29,7 @@ SEQUENCES = {b"avis": "AVIF", b"hevc": "HEIC", b"hevx": "HEIC", b"msf1": "HEIC"}
 COMMENT, BEGINS_PIXELS = 0xFE, (0xDA, 0xD9)  # as JPEG marks its segments
 MOST_SEGMENTS = 10_000
 HEAD = 2**16  # bytes of a file in which AVIF and HEIC tell what they hold
+LONGEST_KEYWORD = 79  # bytes
 XMP_KEYWORD, MOST_XMP = b"XML:com.adobe.xmp", 2**24  # bytes of a packet
 # At most so many pixels come out of a byte, whatever the picture shows: two bits for
 # a JPEG's block of 8x8 (half that, if progressive), deflate's 1032 to 1 of 1-bit
@@ -143,8 +144,8 @@ def png_texts(path: str | Path) -> list[bytes]:
 
 
 def keyword_of(text: bytes) -> bytes:
-    """What a PNG's text is about."""
-    return text.partition(b"\0")[0]
+    """What a PNG's text is about; cut where it is longer than it may be."""
+    return text[:LONGEST_KEYWORD].partition(b"\0")[0]
 
 
 def xmp_of(text: bytes) -> bytes | None:

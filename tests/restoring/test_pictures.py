@@ -1158,6 +1158,25 @@ def test_xmp_that_goes_on_in_more_segments(photo, restored):
     assert b"HasExtendedXMP" not in path.read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_thousands_of_comments_and_texts_take_no_time(photo, restored, kind):
+    content = saved(Image.fromarray(photo(8, 8)), "jpeg")
+    content = content[:2] + b"\xff\xfe\0\x03a" * 9000 + content[2:]
+    if kind == "png":
+        content = png(photo(8, 8), behind=9000 * png_chunk(b"tEXt", b"key\0a"))
+    begin = time.process_time()
+    path, _ = restored(content, kind)
+    assert time.process_time() - begin < 10
+    assert path.read_bytes().count(b"tEXt" if kind == "png" else b"iTXt") == 9000
+
+
+def test_a_keyword_without_end_is_not_said_whole(photo, restored):
+    endless = png_chunk(b"tEXt", b"key" * 1000)
+    _, err = restored(png(photo(8, 8), before=endless), "png", to="tif")
+    assert "its text (keykey" in err
+    assert len(err) < 400
+
+
 @pytest.mark.parametrize("promise", [b"<hdrgm:Version>", b"hdrgm:Version='"])
 def test_xmp_of_many_promises_takes_no_time(promise):
     begin = time.process_time()
