@@ -400,7 +400,8 @@ def save_model(
 
     Raises:
         TypeError: if the model is no SwinIR; of a fast one, give its `model`.
-        ValueError: if the name has another ending.
+        ValueError: if the name has another ending, and for weights that are not finite
+            numbers of the `dtype`.
         FileNotFoundError: if there is no such folder.
     """
     path = Path(path)
@@ -410,9 +411,13 @@ def save_model(
         raise InputError(f"expected a name that ends with .safetensors, got {path}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no such folder: {path.parent}")
+    if not dtype.is_floating_point:
+        raise InputError(f"weights are floating-point numbers, not {dtype}")
     names = key_map(model)
     state = {names[k]: v.to("cpu", dtype) for k, v in model.state_dict().items()}
     state = {key: value.contiguous() for key, value in state.items()}
+    with naming(path):  # as load_model would refuse them
+        check_finite(state)
     about = {"swinir_config": json.dumps(asdict(model.config))}
     with whole_file(path) as partial:
         save_file(state, partial, about)

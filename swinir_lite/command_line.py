@@ -42,7 +42,7 @@ def degradation(text: str) -> dict[str, Any]:
     """The argument of --degradation as a dict."""
     try:
         options = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         options = None
     if not isinstance(options, dict) or "name" not in options:
         example = '{"name": "jpeg", "quality": 10}'
@@ -50,10 +50,26 @@ def degradation(text: str) -> dict[str, Any]:
     return options
 
 
+def minutes(text: str) -> float:
+    """A number of at least 0, or inf."""
+    if not (number := float(text)) >= 0:  # NaN is none
+        raise ArgumentTypeError(f"need a number of at least 0, got {text!r}")
+    return number
+
+
+def count(text: str) -> int:
+    """A whole number above 0."""
+    if (number := int(text)) < 1:
+        raise ArgumentTypeError(f"need a whole number above 0, got {text!r}")
+    return number
+
+
 def output_file(text: str) -> Path:
     """The path of a file to write, in a folder that exists."""
     if not Path(text).parent.is_dir():
         raise ArgumentTypeError(f"no such folder: {Path(text).parent}")
+    if not Path(text).name or Path(text).is_dir():
+        raise ArgumentTypeError(f"{text!r} is a folder, need a file to write")
     return Path(text)
 
 

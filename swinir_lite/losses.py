@@ -3,7 +3,6 @@
 Images are batches (B, C, H, W) with values in [0, 1]; a loss is a 0-dim tensor.
 """
 
-import math
 import warnings
 from contextlib import contextmanager
 
@@ -235,10 +234,11 @@ def check_losses(losses, in_channels):
     if not losses or not losses.keys() <= set(TERMS):
         known = ", ".join(TERMS)
         raise ValueError(f"losses must be among {known}; got {list(losses)}")
+    largest = torch.finfo(torch.float32).max
     for name, value in losses.items():
         weight, options = weight_and_options(name, value)
         numbers, dim = (weight, *options.values()), options.get("dim", 1)
-        finite = all(isinstance(v, (int, float)) and 0 <= v < math.inf for v in numbers)
+        finite = all(isinstance(v, (int, float)) and 0 <= v <= largest for v in numbers)
         if not finite or dim < 1 or dim != int(dim):
             raise ValueError(f"loss {name} needs numbers that fit; got {value}")
     if "perceptual" in losses and in_channels != 3:
@@ -261,6 +261,7 @@ class Criterion(nn.Module):
     tell which was used.
 
     Raises:
+        OSError: for "perceptual" without VGG19's weights, and no "adversarial".
         ValueError: for an unknown name or option, a weight that is missing, or
             features without a network for them.
 
@@ -288,6 +289,12 @@ class Criterion(nn.Module):
         try:
             self.vgg19 = fetch_vgg19()
         except OSError as error:
+            if "adversarial" not in self.weights:
+                raise OSError(
+                    f"no VGG19 weights for perceptual ({error}); where they cannot be "
+                    "fetched it needs adversarial beside it, whose discriminator has "
+                    "features as well"
+                ) from error
             warnings.warn(
                 f"no VGG19 weights ({error}): the discriminator's features are "
                 "matched instead, as the term feature_matching",

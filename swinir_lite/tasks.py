@@ -3,7 +3,7 @@
 To add one, add a row to TASKS.
 """
 
-import math
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -81,7 +81,7 @@ def find_task(degradation: dict) -> tuple[str, Task, dict]:
     name = options.pop("name", None)
     if name is None:
         raise InputError(f"degradation needs a name, got {degradation}")
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise InputError(f"no degradation {name!r}; there are {', '.join(TASKS)}")
     return name, TASKS[name], options
 
@@ -100,7 +100,7 @@ def check_scale(degradation: dict, scale: int) -> None:
 def is_number(value: object) -> bool:
     """Whether a value of a configuration is a finite number."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    return number and abs(value) <= sys.float_info.max  # not NaN, nor a longer integer
 
 
 def keyword_options(function: Callable) -> dict[str, bool]:

@@ -16,9 +16,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     raises they are removed, and what was there stays.
 
     Raises:
-        OSError: if the folder is not there or nothing can be written in it.
+        OSError: if the folder is not there or nothing can be written in it, and if
+            the path is itself a folder.
     """
     path = Path(path)
+    if not path.name or path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, need a file to write")
     partial = path.with_name(f".{uuid4().hex}.partial")
     try:
         partial.open("xb").close()

@@ -589,3 +589,19 @@ def test_saving_leaves_the_model_as_it_was(tmp_path):
         assert value.stride() == before[key].stride()
     save_model(model, tmp_path / "model.safetensors")
     assert_same_model(load_model(tmp_path / "model.safetensors"), model)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "message"),
+    [
+        (1e6, torch.float16, "conv_first.weight holds infinite values"),
+        (math.nan, torch.float32, "conv_first.weight holds infinite values"),
+        (1.0, torch.int8, "weights are floating-point numbers, not torch.int8"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(tmp_path, value, dtype, message):
+    model = tiny()
+    torch.nn.init.constant_(model.conv_first.weight, value)
+    with pytest.raises(InputError, match=message):
+        save_model(model, tmp_path / "model.safetensors", dtype)
+    assert not list(tmp_path.iterdir())

@@ -223,3 +223,39 @@ def test_the_code_in_readme_runs(root, tmp_path, monkeypatch):
         assert enlarged.size == (96, 80)
     assert names["restored"].shape == (1, 3, 18, 16)
     assert names["quick"].route.reason
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["export", "lightweight_x2", "--onnx"],
+        ["export", "lightweight_x2", "--official"],
+        ["evaluate", "bicubic", "photographs", "--json"],
+        ["profile", "--out"],
+    ],
+)
+@pytest.mark.parametrize("folder", ["", ".", "..", "results"])
+def test_a_folder_is_no_file_to_write(command, folder, refused, tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert f"{folder!r} is a folder, need a file" in refused(*command, folder)
+
+
+@pytest.mark.parametrize(
+    "given", ["{", "[" * 100_000, "1" * 5000, '{"name": ["jpeg"]}', "3"]
+)
+def test_a_degradation_that_is_none_is_refused(given, refused):
+    said = refused("evaluate", "bicubic", "photographs", "--degradation", given)
+    assert "need JSON such as" in said or "no degradation ['jpeg']" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("train", "--leg-minutes", "nan"),
+        ("train", "--leg-minutes", "-1"),
+        ("profile", "--profile-steps", "0"),
+    ],
+)
+def test_numbers_that_count_nothing_are_refused(command, option, value, refused):
+    assert f"argument {option}: need" in refused(command, option, value, "--out", "out")

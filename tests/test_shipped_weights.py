@@ -225,3 +225,9 @@ def test_large_weights_do_not_ship(run, monkeypatch):
     ):
         run("tiny")
     assert not module.WEIGHTS.exists()
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../a", "a.b"])
+def test_a_name_that_is_none_does_not_ship(name, tmp_path):
+    with pytest.raises(ValueError, match="a model's name has letters, digits and _"):
+        ship(tmp_path, name, [], "photographs")

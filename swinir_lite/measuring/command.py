@@ -62,7 +62,8 @@ def evaluate_folders(options: Namespace) -> list[dict[str, Any]]:
     model, own = load(model, options.scale, options.img_range)
     metrics, scores = find_metrics(options.metrics), []
     for degradation in options.degradation or [options.task or own]:
-        measured = evaluate_on(model, degradation, folders, metrics)
+        whole = options.protocol == "whole"
+        measured = evaluate_on(model, degradation, folders, metrics, whole)
         scores += [
             {"set": k, "degradation": degradation, **v} for k, v in measured.items()
         ]

@@ -1,6 +1,7 @@
 """Restore and measure by the paper's protocol (chapter 18)."""
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, input_errors
+from ..image_files import raise_if_any
 from ..image_restoration import psnr, ssim, to_image
 from ..speed.network import fastest
 from ..tasks import Metric, check_scale, make_degradation
 from .test_sets import TestPair, read_test_set
 
 CHANNELS = ("Y", "RGB", "gray")
+LEAST_SIDE = 11  # of SSIM's window
 
 
 def protocol(scale: int, channels: int) -> tuple[int, str]:
@@ -86,6 +89,7 @@ def measure_images(
     metrics: dict[str, Metric] | None = None,
 ) -> dict[str, dict[str, float]]:
     """{name of the image: {metric: value}}; see `evaluate`."""
+    check_sizes(pairs, border)
     y_channel = channel == "Y"
     training, images, side = model.training, {}, model.config.window_size
     model.eval()
@@ -113,6 +117,18 @@ def average(
     means = {k: statistics.fmean(i[k] for i in images.values()) for k in keys}
     about = {"scale": scale, "channel": channel, "border": border}
     return {**means, **about, "images": dict(sorted(images.items()))}
+
+
+def check_sizes(pairs: list[TestPair], border: int) -> None:
+    """Raise InputError that names images too small for SSIM without their border."""
+    least = LEAST_SIDE + 2 * border
+    small = [
+        f"{pair.name}: {pair.hq.shape[1]}x{pair.hq.shape[0]}"
+        for pair in pairs
+        if min(pair.hq.shape[:2]) < least
+    ]
+    what = f"images are too small to measure: SSIM needs at least {least}x{least}"
+    raise_if_any(small, f"{what} pixels with border {border}")
 
 
 def check_channel(channel: str, image: np.ndarray) -> None:
@@ -176,6 +192,7 @@ def evaluate_on(
     degradation: dict[str, Any],
     folders: Iterable[str | Path],
     metrics: dict[str, Metric] | None = None,
+    whole: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Measure a model on test sets, on a GPU if there is one; print a line for each.
 
@@ -183,9 +200,10 @@ def evaluate_on(
         degradation: {"name": ..., options}, as in a TrainConfig.
         folders: what `read_test_set` reads.
         metrics: more measures, as for `evaluate`.
+        whole: measure every pixel, where papers cut a border.
 
     Returns:
-        {name of the folder: scores}.
+        {name of the folder: scores}; folders of one name have their paths.
 
     Raises:
         InputError: for a degradation that the model cannot undo, and as
@@ -194,10 +212,21 @@ def evaluate_on(
     scale, channels = model.config.scale, model.config.in_channels
     check_scale(degradation, scale)
     degrade = make_degradation(degradation, test=True)
+    border, channel = protocol(scale, channels)
+    border = 0 if whole else border
     network, results = fastest(model), {}
-    for folder in map(Path, folders):
+    for name, folder in named(folders).items():
         pairs = read_test_set(folder, scale, channels, degrade)
-        scores = evaluate(network, pairs, *protocol(scale, channels), metrics=metrics)
-        results[folder.name] = scores
-        print(summary(folder.name, scores))
+        results[name] = evaluate(network, pairs, border, channel, metrics)
+        print(summary(name, results[name]))
     return results
+
+
+def named(folders: Iterable[str | Path]) -> dict[str, Path]:
+    """Folders by their names, or by their paths where two have one name: HR and HR."""
+    paths = list(dict.fromkeys(map(Path, folders)))
+    times = Counter(path.resolve().name for path in paths)
+    return {
+        str(path) if times[path.resolve().name] > 1 else path.resolve().name: path
+        for path in paths
+    }

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..image_files import find_images, raise_if_any, read_image
 from ..image_pairs import ImagePair, by_folder, find_pairs, times_smaller
 from ..image_restoration import imresize, to_tensor
+from ..swinir import check_input
 from ..whole_files import whole_file
 
 
@@ -105,6 +106,9 @@ def read_files(
         try:
             hq = read_image(path, channels)
             rows, columns = (side // scale for side in hq.shape[:2])
+            if not rows or not columns:
+                side = f"{hq.shape[1]}x{hq.shape[0]}"
+                raise InputError(f"{side} is smaller than {scale}x{scale}")
             hq = hq[: rows * scale, : columns * scale]
             if degrade:
                 lq = degrade(hq)
@@ -114,10 +118,12 @@ def read_files(
                 lq = to_tensor(imresize(hq, 1 / scale))
             if lq.shape[2:] != (rows, columns):
                 got = tuple(lq.shape[2:])
-                raise InputError(f"{path}: LQ is {got}, HQ implies {(rows, columns)}")
+                raise InputError(f"LQ is {got}, HQ implies {(rows, columns)}")
+            check_input(lq, channels)  # noise may lead out of what networks take
             pairs.append(TestPair(name, lq, hq))
         except ValueError as error:
-            problems.append(error)
+            known = str(error).startswith((str(path), str(lr_path)))
+            problems.append(error if known else f"{path}: {error}")
     raise_if_any(problems, f"images of {folder} cannot be used")
     return pairs
 

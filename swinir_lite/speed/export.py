@@ -41,6 +41,12 @@ class ExportableSwinIR(FastSwinIR):
         return restored[:, :, :height, :width]
 
 
+def check_model(model: SwinIR) -> None:
+    """Raise TypeError for what is no SwinIR."""
+    if not isinstance(model, SwinIR):
+        raise TypeError(f"expected a SwinIR, got a {type(model).__name__}")
+
+
 def export_program(model: SwinIR, batch: int | None = 1) -> ExportedProgram:
     """`torch.export` of a model for images of any height and width.
 
@@ -48,6 +54,7 @@ def export_program(model: SwinIR, batch: int | None = 1) -> ExportedProgram:
     fixed number of images, or for any above one if `batch` is None. PyTorch
     lets the program refuse images that are a single window wide.
     """
+    check_model(model)
     network = ExportableSwinIR(deepcopy(model).float().cpu().eval())
     side = 2 * model.config.window_size + 1  # two windows and a part of one
     image = torch.rand(batch or 2, model.config.in_channels, side, side + 1)
@@ -73,10 +80,12 @@ def export_onnx(model: SwinIR, path: str | Path, half: bool = False) -> Path:
             ship: half the bytes, and runtimes cast them to float32 when they load.
 
     Raises:
+        TypeError: if the model is no SwinIR; of a fast one, give its `model`.
         OSError: before any work, if nothing can be written in its folder.
     """
     from .onnx_graph import onnx_model
 
+    check_model(model)
     with whole_file(path) as partial:
         partial.write_bytes(onnx_model(model, half).SerializeToString())
     return Path(path)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..swinir import SwinIR, SwinIRConfig, check_input, pad_to_multiple
 from . import first_use
 from .channels_last import convolve
@@ -23,6 +24,8 @@ from .head import in_strips, in_turn
 from .inspection import Inspection
 from .limits import FIRST_WITH_FLOAT16, FIRST_WITH_TENSOR_CORES, FLOAT16_SCALE
 from .routes import Route, choose_route
+
+TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
 def check_without_waiting(x: Tensor, in_channels: int) -> None:
@@ -64,6 +67,8 @@ class FastSwinIR(nn.Module):
         gradients: bool = True,
     ):
         super().__init__()
+        if not (dtype is None or dtype in TYPES):
+            raise InputError(f"dtype must be one of {TYPES}, got {dtype!r}")
         self.model = model
         self.attention = attention
         self.dtype = dtype

@@ -3,7 +3,13 @@
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from ..command_line import add_command, add_measuring_arguments, output_file
+from ..command_line import (
+    add_command,
+    add_measuring_arguments,
+    count,
+    minutes,
+    output_file,
+)
 from ..errors import InputError
 from ..image_files import find_images
 from ..image_pairs import find_pairs
@@ -153,7 +159,7 @@ def add_commands(commands: Any) -> None:
         "--resume", action="store_true", help="continue the run in --out, if any"
     )
     train.add_argument(
-        "--leg-minutes", type=float, default=float("inf"),
+        "--leg-minutes", type=minutes, default=float("inf"),
         help="stop with a checkpoint after so many minutes; resume later",
     )  # fmt: skip
 
@@ -179,7 +185,7 @@ def add_commands(commands: Any) -> None:
     profile.add_argument(
         "--out", type=output_file, required=True, help="JSON file to write"
     )
-    profile.add_argument("--profile-steps", type=int, default=50)
+    profile.add_argument("--profile-steps", type=count, default=50)
 
     ship = add_command(
         commands, "ship", run_ship, "make a run's weights a shipped model",
@@ -196,7 +202,7 @@ def add_commands(commands: Any) -> None:
     ship.add_argument("test_sets", nargs="+", help="folders that it is measured on")
     ship.add_argument("--data", required=True, help="in words: what it was trained on")
     ship.add_argument(
-        "--minutes-before", type=float, default=0.0,
+        "--minutes-before", type=minutes, default=0.0,
         help="GPU minutes of the weights that the run started from, all of them",
     )  # fmt: skip
     add_measuring_arguments(ship)

@@ -11,6 +11,7 @@ import torch
 
 from ..errors import InputError, input_errors
 from ..losses import check_losses
+from ..swinir import check_input
 from ..tasks import check_scale, is_number, make_degradation
 from ..variants import Config, make_config, make_network
 
@@ -18,6 +19,7 @@ PRESETS = Path(__file__).parent / "presets"
 SCHEDULES = ("cosine", "halving")
 OPTIMIZERS = ("adam", "muon")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+LARGEST = torch.finfo(torch.float32).max  # what optimisers compute with
 DEVICES = ("auto", "cpu", "cuda")
 KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number",
          tuple: "a list of numbers", dict: "a dict of options"}  # fmt: skip
@@ -119,6 +121,10 @@ class TrainConfig:
                 raise InputError(f"{name} must be a multiple of log_every")
         if not 0 <= self.ema < 1 or self.lr <= 0 or self.warmup < 0 or self.clip < 0:
             raise InputError("need 0 <= ema < 1, lr > 0, warmup >= 0 and clip >= 0")
+        if self.lr > LARGEST:
+            raise InputError(f"lr must be at most {LARGEST:g}, got {self.lr:g}")
+        if not -(2**63) <= self.seed < 2**64:
+            raise InputError(f"seed must have at most 64 bits, got {self.seed}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas must be two numbers in [0, 1), got {self.betas}")
 
@@ -131,7 +137,8 @@ class TrainConfig:
         if degrade := make_degradation(self.degradation):
             side = self.patch * scale
             with input_errors(ValueError):  # for values that it cannot use
-                degrade(torch.zeros(1, self.in_channels, side, side), torch.Generator())
+                clean = torch.zeros(1, self.in_channels, side, side)
+                check_input(degrade(clean, torch.Generator()), self.in_channels)
         if self.validation:
             if not isinstance(self.validation.get("path"), str):
                 raise InputError(f"validation needs a path, got {self.validation}")
@@ -192,7 +199,7 @@ def read_fields(source: str | Path) -> dict[str, Any]:
         raise InputError(f"no configuration {source!r}: no such file, nor {names}")
     try:
         values = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold a dict of fields, not {values!r}")
@@ -229,7 +236,7 @@ def load_config(
             raise InputError(f"expected key=value, got {text!r}")
         try:
             value = json.loads(given)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             value = given  # a plain word needs no quotes
         if isinstance(known.get(name), str) and not isinstance(value, str):
             value = given  # a folder may be called 2024

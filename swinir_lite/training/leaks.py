@@ -22,7 +22,8 @@ SCALES = [0.87**i for i in range(9)]  # of the smaller picture in the larger, to
 NEARBY = (0.92, 0.95, 0.98, 1.0, 1.02, 1.05, 1.08)  # what SCALES leave out
 MIDDLE = 0.6  # of a test image's sides, that may be all that a photograph shares
 SUSPECT, ALIKE = 0.6, 0.66  # correlations of coarse copies, and of fine details
-FLAT = 3 / 255  # contrast below which there is nothing to compare
+# Contrast below which there is nothing to compare; details of soft pictures have less
+FLAT = {COARSE: 3 / 255, FINE: 1 / 255}
 MOST = 4  # suspects among the tests, for each photograph
 
 
@@ -95,7 +96,7 @@ class Haystack:
             self.spectra[:, None] * spectra, s=(self.side, self.side)
         )
         rows, columns = self.side - height + 1, self.side - width + 1
-        least = height * width * FLAT**2
+        least = height * width * FLAT[self.side] ** 2
         norms = self.energies(height, width).clamp_(min=least).sqrt_().float()
         values = products[..., :rows, :columns] / norms[:, None]
         inside = (torch.arange(rows) <= (self.heights - height)[:, None])[:, :, None]
@@ -122,10 +123,13 @@ def cut(image: Tensor, needle: Needle, side: int) -> Tensor:
     return details(image) if side == FINE else image
 
 
-def normalized(image: Tensor) -> Tensor:
-    """An image (H, W) without its mean and of unit norm, or less if it is flat."""
+def normalized(image: Tensor, side: int) -> Tensor:
+    """A needle (H, W) without its mean and of unit norm, or less if it is flat.
+
+    Haystacks are copies of `side` pixels.
+    """
     image = image - image.mean()
-    return image / image.norm().clamp(min=FLAT * image.numel() ** 0.5)
+    return image / image.norm().clamp(min=FLAT[side] * image.numel() ** 0.5)
 
 
 def coarse_needles(
@@ -138,7 +142,7 @@ def coarse_needles(
             for scale in SCALES:
                 for mirrored in (False, True):
                     needle = Needle(source, part, scale, mirrored)
-                    pixels = normalized(cut(image, needle, COARSE))
+                    pixels = normalized(cut(image, needle, COARSE), COARSE)
                     by_size.setdefault(tuple(pixels.shape), []).append((pixels, needle))
     square = COARSE, COARSE
     return {
@@ -158,7 +162,7 @@ def fine_correlation(large: Haystack, image: Tensor, needle: Needle) -> float:
     best = -1.0
     for factor in NEARBY:
         nearby = needle._replace(longer=needle.longer * factor)
-        pixels = normalized(cut(image, nearby, FINE))
+        pixels = normalized(cut(image, nearby, FINE), FINE)
         height, width = pixels.shape
         if height <= large.heights[0] and width <= large.widths[0]:
             spectrum = torch.fft.rfft2(pixels[None], s=(FINE, FINE)).conj()

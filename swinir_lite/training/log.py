@@ -61,13 +61,16 @@ class TrainingLog:
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a JSON-lines log; a last line cut by a crash is left out."""
+    """The records of a JSON-lines log; those from one that a crash damaged are left out."""
     records = []
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_text(errors="replace").splitlines():
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(record, dict) or not {"step", "event"} <= record.keys():
+            break
+        records.append(record)
     return records
 
 

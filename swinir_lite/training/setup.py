@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from ..errors import InputError
+from ..measuring.evaluation import check_sizes, protocol
 from ..measuring.test_sets import TestPair, read_test_set
 from ..speed.network import quickest_type
 from ..tasks import make_degradation
@@ -110,5 +111,7 @@ def make_test_set(config: TrainConfig) -> list[TestPair]:
     if not config.validation:
         return []
     degrade = make_degradation(config.test_degradation, test=True)
-    path = config.validation["path"]
-    return read_test_set(path, config.scale, config.in_channels, degrade)
+    path, scale, channels = config.validation["path"], config.scale, config.in_channels
+    pairs = read_test_set(path, scale, channels, degrade)
+    check_sizes(pairs, protocol(scale, channels)[0])  # not after thousands of steps
+    return pairs

@@ -1,5 +1,6 @@
 """Make a finished run a model that ships with the package (chapter 19)."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import nn
 
 from ..checkpoint import load_model, save_model
 from ..convolutional_baseline import ResidualCNN
+from ..errors import InputError
 from ..measuring.evaluation import evaluate_on
 from ..measuring.test_sets import sample_photographs
 from ..runs import read_run_config, read_run_state
@@ -58,9 +60,14 @@ def ship(
         minutes_before: GPU minutes of the weights that the run started from, and of
             those that they started from.
 
+    Raises:
+        InputError: for a name that is none, and as `evaluate_on`.
+
     Returns:
         The manifest's entries by name; their results are named by test set.
     """
+    if not re.fullmatch(r"\w+", name):
+        raise InputError(f"a model's name has letters, digits and _, not {name!r}")
     config, state = load_config(read_run_config(run)), read_run_state(run)
     model = load_model(run)
     start = next(r for r in read_log(Path(run) / "log.jsonl") if r["event"] == "start")

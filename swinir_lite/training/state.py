@@ -58,14 +58,16 @@ def read_state(path: Path, run: dict, device: torch.device) -> dict:
 
     Raises:
         InputError: for a damaged file, and for the state of another run.
+        OSError: if it cannot be opened.
     """
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        saved = state["run"]
-    except (*UNREADABLE, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is damaged, or no run's state: remove it to start anew"
-        ) from error
+    with path.open("rb") as file:
+        try:
+            state = torch.load(file, map_location=device, weights_only=True)
+            saved = state["run"]
+        except (*UNREADABLE, OSError) as error:  # the latter of a file cut short
+            raise InputError(
+                f"{path} is damaged, or no run's state: remove it to start anew"
+            ) from error
     changed = {k for k in saved.keys() | run.keys() if saved.get(k) != run.get(k)}
     if changed and changed <= LENGTH and is_longer(run, state):
         return {**state, "total": run["steps"] or math.inf}

@@ -74,6 +74,9 @@ def test_the_whole_image_is_measured_where_it_is_asked_for(folders, tmp_path, ca
     whole = measured(tmp_path, capsys, *options, "--protocol", "whole")
     assert whole["border"] == 0
     assert whole["psnr"] != measured(tmp_path, capsys, *options)["psnr"]
+    options = "bicubic", folders[0], "--protocol", "whole"
+    named_first = measured(tmp_path, capsys, *options)
+    assert (named_first["border"], named_first["psnr"]) == (0, whole["psnr"])
 
 
 def test_a_task_is_named_with_its_options(folders, tmp_path, capsys):
@@ -117,6 +120,34 @@ def test_images_without_a_partner_are_named(refused, folders):
 
 def test_images_too_small_for_a_metric_are_said(refused, tmp_path):
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "small.png")
-    assert "SSIM needs at least 11x11 pixels" in refused(
-        "evaluate", "bicubic", tmp_path
-    )
+    said = refused("evaluate", "bicubic", tmp_path)
+    assert "SSIM needs at least 15x15 pixels with border 2" in said
+    assert "small: 8x8" in said
+
+
+def test_folders_of_one_name_are_all_written(folders, tmp_path, capsys):
+    (tmp_path / "other/HR").mkdir(parents=True)
+    Image.fromarray(np.zeros((32, 24, 3), np.uint8)).save(tmp_path / "other/HR/c.png")
+    sets, path = [folders[0], tmp_path / "other/HR"], tmp_path / "scores.json"
+    main(["evaluate", "bicubic", *map(str, sets), "--json", str(path)])
+    scores = json.loads(path.read_text())
+    assert [score["set"] for score in scores] == [*map(str, sets)]
+    assert [len(score["images"]) for score in scores] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (["gaussian_noise", "sigma=2500"], "a.png: expected values in [0, 1], got abs"),
+        (["gaussian_noise", "sigma=-1"], "a.png: sigma must be at least 0"),
+    ],
+)
+def test_a_task_that_no_image_bears_names_the_image(refused, folders, task, message):
+    model = "--model", "color_denoise_25", "--hq", folders[0]
+    assert message in refused("evaluate", *model, "--task", *task)
+
+
+def test_an_image_smaller_than_the_scale_is_named(refused, tmp_path):
+    Image.fromarray(np.zeros((1, 5, 3), np.uint8)).save(tmp_path / "line.png")
+    said = refused("evaluate", "bicubic", tmp_path)
+    assert "line.png: 5x1 is smaller than 2x2" in said

@@ -7,6 +7,7 @@ import torch
 from swinir_lite import SwinIR, SwinIRConfig, load_model, save_model
 from swinir_lite.__main__ import main
 from swinir_lite.speed.export import export_onnx, export_program
+from swinir_lite.speed.network import fast
 from swinir_lite.variants import RELEASED
 
 SMALL = {"dim": 8, "depths": (2,), "num_heads": (2,)}  # what exporters do not see
@@ -91,3 +92,10 @@ def test_the_command_line_writes_onnx(tmp_path):
     with torch.no_grad():
         expected = load_model(weights)(image)
     torch.testing.assert_close(torch.from_numpy(restored), expected)
+
+
+def test_what_is_no_swinir_is_refused_before_a_file_is_written(tmp_path):
+    model = fast(SwinIR(SwinIRConfig(dim=8, depths=(1,), num_heads=(2,))))
+    with pytest.raises(TypeError, match="expected a SwinIR, got a FastSwinIR"):
+        export_onnx(model, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())

@@ -400,3 +400,9 @@ def test_what_float16_cannot_hold_is_computed_once_more_in_float32():
     with warnings.catch_warnings():  # gradients are for the scale of a loss to mend
         warnings.simplefilter("error")
         assert not network(image).isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, "bfloat16"])
+def test_a_type_that_computes_nothing_is_refused(dtype):
+    with pytest.raises(ValueError, match="dtype must be one of"):
+        fast(SwinIR(SwinIRConfig(dim=8, depths=(1,), num_heads=(2,))), dtype=dtype)

@@ -660,6 +660,21 @@ def test_what_no_scale_mends_stops_a_run_in_fp16(config, tmp_path, in_fp16):
             {"architecture": {"depths": 2}},
             r"architecture\.depths must be a list of whole num",
         ),
+        ({"lr": 1e300}, r"lr must be at most 3\.40282e\+38, got 1e\+300"),
+        ({"lr": 10**400}, "lr must be a number, got 1000"),
+        ({"seed": 10**30}, "seed must have at most 64 bits"),
+        ({"losses": {"l1": 10**400}}, "loss l1 needs numbers that fit"),
+        (
+            {"degradation": {"name": ["bicubic"]}},
+            r"no degradation \['bicubic'\]; there",
+        ),
+        (
+            {
+                "variant": "color_denoise_25",
+                "degradation": {"name": "gaussian_noise", "sigma": 1e300},
+            },
+            "expected values in",
+        ),
         ({"degradation": {"nme": 1}}, "degradation needs a name, got {'nme': 1}"),
         ({"degradation": {"name": "bicubc"}}, "no degradation 'bicubc'; there are bi"),
         (
@@ -816,3 +831,39 @@ def test_curves_are_drawn_from_logs(config, tmp_path):
     assert len(loss) == len(lr) == 6
     assert len(psnr) == 2
     plt.close(figure)
+
+
+@pytest.mark.parametrize("given", ["[" * 100_000, "1" * 5000])
+def test_what_json_cannot_read_is_refused_as_a_word(given):
+    with pytest.raises(InputError, match="lr must be a number, got '"):
+        load_config("paper", [f"lr={given}"])
+
+
+def test_test_images_too_small_to_measure_are_named_before_the_first_step(
+    config, tmp_path
+):
+    (tmp_path / "tests").mkdir()
+    pixels = np.zeros((14, 40, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "tests/low.png")
+    small = config(validation={"path": str(tmp_path / "tests")})
+    with pytest.raises(InputError, match="low: 40x14"):
+        Trainer(small, tmp_path / "run")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_a_state_cut_short_is_said_to_be_damaged(config, tmp_path, kept):
+    run = tmp_path / "run"
+    train(config(steps=2), run)
+    content = (run / "state.pt").read_bytes()
+    (run / "state.pt").write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(InputError, match="is damaged, or no run's state: remove it"):
+        Trainer(config(steps=2), run, resume=True)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\xff\xfe", b"\0" * 40, b"3", b"[1]", b"{}", b'{"st']
+)
+def test_a_log_that_a_crash_damaged_is_read_up_to_there(damage, tmp_path):
+    whole = b'{"step": 0, "event": "start"}\n'
+    (tmp_path / "log.jsonl").write_bytes(whole + damage)
+    assert read_log(tmp_path / "log.jsonl") == [{"step": 0, "event": "start"}]

@@ -100,3 +100,11 @@ def test_the_command_names_leaks_and_says_so_by_its_status(tests, train, capsys)
     printed = capsys.readouterr().out
     assert f"{train / 'cat.jpg'}: shares a part with {tests / 'cat.png'}" in printed
     assert "1 of 4 photographs" in printed
+
+
+def test_a_soft_picture_is_found_in_itself(tmp_path):
+    y, x = np.mgrid[:300, :240]
+    soft = 128 + 90 * np.sin(x / 23 + y / 31) * np.cos(y / 19 - x / 47)
+    Image.fromarray(soft.astype(np.uint8)).save(tmp_path / "soft.png")
+    (leak,) = find_leaks([tmp_path / "soft.png"], [tmp_path / "soft.png"])
+    assert leak.correlation > 0.95
