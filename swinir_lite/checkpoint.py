@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from .errors import InputError
@@ -420,4 +420,4 @@ def save_model(
         check_finite(state)
     about = {"swinir_config": json.dumps(asdict(model.config))}
     with whole_file(path) as partial:
-        save_file(state, partial, about)
+        partial.write_bytes(save(state, about))

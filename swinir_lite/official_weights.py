@@ -10,6 +10,7 @@ from .errors import InputError
 from .relative_position_attention import relative_position_index
 from .shifted_windows import attention_mask
 from .swinir import SwinIR, SwinIRConfig
+from .weight_files import write_pickle
 from .whole_files import whole_file
 
 
@@ -82,4 +83,4 @@ def save_official(model: SwinIR, path: str | Path, img_size: int | None = None) 
         )
     state = {"params": official_state(model, img_size)}
     with whole_file(path) as partial:
-        torch.save(state, partial)
+        write_pickle(state, partial)

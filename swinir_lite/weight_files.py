@@ -4,6 +4,7 @@ Nothing in a file is executed, and nothing that it declares is believed before t
 file is seen to hold it: reading takes about as much memory as the file has bytes.
 """
 
+import io
 import struct
 import warnings
 import zipfile
@@ -55,6 +56,16 @@ def read_pickle(path: str | Path) -> Any:
         except (*UNREADABLE, OSError) as error:
             message = other_kind(path) or "it is damaged, or holds more than tensors"
             raise InputError(f"{path} cannot be read as weights: {message}") from error
+
+
+def write_pickle(value: Any, path: Path) -> None:
+    """Write what `read_pickle` reads.
+
+    In memory first: of a full disk `torch.save` tells nothing.
+    """
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 def other_kind(path: Path) -> str | None:

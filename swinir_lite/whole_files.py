@@ -17,7 +17,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
     Raises:
         OSError: if the folder is not there or nothing can be written in it, and if
-            the path is itself a folder.
+            the path is itself a folder; of a full disk it names the path.
     """
     path = Path(path)
     if not path.name or path.is_dir():
@@ -33,5 +33,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 import json
 import math
+import resource
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from swinir_lite import ResidualCNN, SwinIR, SwinIRConfig, load_model, save_model
 from swinir_lite.checkpoint import key_map, load_initial_weights
 from swinir_lite.errors import InputError
+from swinir_lite.official_weights import save_official
 from swinir_lite.speed.network import fast
 from swinir_lite.swinir import SCALES
 from swinir_lite.trained_models import load_trained
@@ -605,3 +607,19 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path, value, dtype, message):
     with pytest.raises(InputError, match=message):
         save_model(model, tmp_path / "model.safetensors", dtype)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("write", "name"), [(save_model, "a.safetensors"), (save_official, "a.pth")]
+)
+def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path, write, name):
+    (tmp_path / name).write_bytes(b"what was there")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(OSError, match=f"File too large: .*{name}"):
+            write(tiny(), tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_bytes() == b"what was there"

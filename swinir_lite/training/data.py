@@ -24,6 +24,7 @@ from ..image_files import image_size, raise_if_any, read_image
 from ..image_pairs import find_pairs
 from ..image_restoration import imresize
 from ..whole_files import whole_file
+from .download import check_disk
 
 DIV2K_TRAINING = range(1, 801)  # the numbers of DIV2K's images
 DIV2K_VALIDATION = range(801, 901)
@@ -146,6 +147,7 @@ def fill_file(
     places = zip(layout.start.tolist(), layout.height.tolist(), layout.width.tolist())
     with whole_file(path) as partial:
         shape = (layout.pixels, 3)
+        check_disk(path.parent, 3 * layout.pixels)  # a mapped file would end in SIGBUS
         np.lib.format.open_memmap(partial, "w+", np.uint8, shape).flush()
         jobs = [
             (partial, start, (height, width), source, scale)

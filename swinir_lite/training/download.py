@@ -27,9 +27,9 @@ def check_disk(folder: Path, needed: int) -> None:
     """Raise OSError unless the folder's disk has `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise OSError(
-            f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed"
-        )
+        unit, name = (1e9, "GB") if needed >= 1e8 else (1e6, "MB")
+        there, needed = f"{free / unit:.1f} {name}", f"{needed / unit:.1f} {name}"
+        raise OSError(f"{folder} has {there} free, {needed} are needed")
 
 
 def check_members(archive: zipfile.ZipFile, folder: str) -> None:

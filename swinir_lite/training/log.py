@@ -61,7 +61,7 @@ class TrainingLog:
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a JSON-lines log; those from one that a crash damaged are left out."""
+    """The records of a JSON-lines log, up to one that a crash damaged."""
     records = []
     for line in Path(path).read_text(errors="replace").splitlines():
         try:

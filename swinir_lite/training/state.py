@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
-from ..weight_files import UNREADABLE
+from ..weight_files import UNREADABLE, write_pickle
 from ..whole_files import whole_file
 from .config import TrainConfig
 from .data import PhotoCache
@@ -37,7 +37,7 @@ def identity(config: TrainConfig, cache: PhotoCache, processes: int) -> dict:
 def write_state(path: Path, state: dict) -> None:
     """Write all of a file, or on a crash leave the one that was there before."""
     with whole_file(path) as partial:
-        torch.save(state, partial)
+        write_pickle(state, partial)
 
 
 def is_longer(run: dict, state: dict) -> bool:

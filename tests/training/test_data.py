@@ -3,6 +3,7 @@
 import os
 import struct
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -315,3 +316,12 @@ def test_the_small_download_is_what_the_t4_preset_trains_on(tmp_path):
     small = tmp_path / config.data.removeprefix("data/")
     photos = find_photos(small, config.scale, config.patch)
     assert [photo.lr_path for photo in photos] == [None, None]
+
+
+def test_a_cache_that_the_disk_has_no_room_for_is_not_begun(
+    tmp_path, photos, monkeypatch
+):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match=r"has 0\.0 MB free, \d.* are needed"):
+        PhotoCache(find_photos(photos), tmp_path / "cache", workers=1)
+    assert not list((tmp_path / "cache").rglob("*.npy"))

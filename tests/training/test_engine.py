@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -867,3 +868,17 @@ def test_a_log_that_a_crash_damaged_is_read_up_to_there(damage, tmp_path):
     whole = b'{"step": 0, "event": "start"}\n'
     (tmp_path / "log.jsonl").write_bytes(whole + damage)
     assert read_log(tmp_path / "log.jsonl") == [{"step": 0, "event": "start"}]
+
+
+def test_a_checkpoint_that_the_disk_has_no_room_for_leaves_the_last(config, tmp_path):
+    run = tmp_path / "run"
+    trainer = train(config(steps=2), run)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match=r"File too large: .*state\.pt"):
+            trainer.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read_state(run)["step"] == 2
+    assert not list(run.glob(".*.partial"))
