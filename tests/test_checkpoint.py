@@ -465,21 +465,6 @@ def test_what_cannot_be_saved(tmp_path, make, name, error, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_saving_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
-    def fill_disk(state, path, about):
-        Path(path).write_bytes(b"half")
-        raise OSError("no space left")
-
-    path = tmp_path / "model.safetensors"
-    save_model(tiny(), path)
-    before = path.read_bytes()
-    monkeypatch.setattr("swinir_lite.checkpoint.save_file", fill_disk)
-    with pytest.raises(OSError, match="no space left"):
-        save_model(tiny(), path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def save_run(folder, model, **fields):
     """What a training run leaves in its folder, as far as loading reads it."""
     folder.mkdir(exist_ok=True)

@@ -166,7 +166,7 @@ def test_full_disk_is_named_before_the_download(
 ):
     usage = SimpleNamespace(free=len(HR))
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(OSError, match="[GM]B free"):
+    with pytest.raises(OSError, match="MB free"):
         download("div2k", tmp_path / "data", manifest=manifest())
     assert server.starts == []
 
