@@ -20,7 +20,10 @@ export const TASKS = {
       lightweight_x3: "3 times",
       lightweight_x4: "4 times",
     },
-    damages: [AS_IT_IS, { label: "make it small first", apply: madeSmall }],
+    damages: [
+      AS_IT_IS,
+      { label: "make it small first", apply: madeSmall, shrinks: true },
+    ],
   },
   noise: {
     label: "Remove noise",
@@ -83,6 +86,11 @@ export class Choices {
   /** What is done to a picture first, or undefined. */
   get apply() {
     return TASKS[this.task].damages[this.damage].apply;
+  }
+
+  /** Whether the picture is made small first. */
+  get shrinks() {
+    return Boolean(TASKS[this.task].damages[this.damage].shrinks);
   }
 
   draw() {

@@ -41,6 +41,11 @@ export function madeSmall(picture, scale) {
 
 /** A picture without the rows and columns that a scale does not divide. */
 export function croppedTo(picture, scale) {
+  if (Math.min(picture.width, picture.height) < scale) {
+    throw new Error(
+      `${picture.name} is too small for it: ${scale} pixels a side are the least.`,
+    );
+  }
   const width = picture.width - (picture.width % scale);
   const height = picture.height - (picture.height % scale);
   const rows = (values, bands) => {

@@ -1,5 +1,7 @@
 /* A network that computes in a worker: asked from the page, answered by promises. */
 
+import { lost } from "./site.js";
+
 /** More threads than this bring little for tiles of this size. */
 const MOST_THREADS = 8;
 const cores = Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS);
@@ -29,7 +31,10 @@ export class Network {
     this.worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     this.worker.addEventListener("message", ({ data }) => this.hear(data));
     this.worker.addEventListener("error", (event) => {
-      const error = new Error(event.message || "The worker could not be started.");
+      const error = event.message ? new Error(event.message) : lost("the worker");
+      this.worker.terminate();
+      // the next question starts another one
+      Object.assign(this, { worker: null, model: null });
       for (const { failed } of this.questions.values()) failed(error);
     });
   }

@@ -7,12 +7,15 @@ import { isolate, Network, threadsToGain } from "./network.js";
 import {
   decode,
   fromPixels,
+  isGray,
   pixelsOf,
   resized,
   toCanvas,
+  toGray,
   toPixels,
 } from "./picture.js";
 import { encodePng } from "./png.js";
+import { ask } from "./site.js";
 import { cost, plan } from "./tiles.js";
 
 const HERE = new URL("./", import.meta.url);
@@ -35,15 +38,14 @@ const choices = new Choices(element("options"), () => busy(show()));
 
 let source = null; // {bitmap, name, damaged}: what was chosen, and a damaged copy
 let part = null; // {left, top, width, height, wide}: what of it is restored
-let shown = 0; // the latest change; earlier ones that are under way do not count
+let opened = 0; // the latest picture; earlier ones that are under way do not count
+let shown = 0; // the latest change, likewise
 let result = null; // the URL of the result
 let pending = 0; // how much is under way
 
 /** What the site answers for a file that belongs to this page. */
-async function read(name) {
-  const answer = await fetch(new URL(name, HERE));
-  if (!answer.ok) throw new Error(`${name} could not be loaded (${answer.status}).`);
-  return answer;
+function read(name) {
+  return ask(new URL(name, HERE), name);
 }
 
 /* Words */
@@ -132,12 +134,13 @@ const chosenBitmap = () => (isDamagedCopy() ? source.damaged : source.bitmap);
 /** The picture that the network sees, and what it was before it was damaged. */
 async function prepare() {
   const { bitmap, name } = source;
+  const { scale } = modelChosen();
   const picture = fromPixels(pixelsOf(chosenBitmap(), part, part.wide), name);
-  if (isDamagedCopy()) {
-    return { picture, truth: fromPixels(pixelsOf(bitmap, whole(bitmap)), name) };
+  if (isDamagedCopy() && !part.wide) {
+    const clean = { left: part.left * scale, top: part.top * scale, ...enlarged(part) };
+    return { picture, truth: fromPixels(pixelsOf(bitmap, clean), name) };
   }
   if (!choices.apply) return { picture, truth: null };
-  const { scale } = modelChosen();
   const truth = croppedTo(picture, scale);
   return { picture: await choices.apply(truth, scale), truth };
 }
@@ -159,10 +162,23 @@ function enlarged({ width, height }) {
   return { width: width * scale, height: height * scale };
 }
 
+/** How much the network sees of so many pixels, which may be made small first. */
+function seen({ width, height }) {
+  const by = choices.shrinks ? modelChosen().scale : 1;
+  return { width: Math.floor(width / by), height: Math.floor(height / by) };
+}
+
+/** Show a reader's picture; a file that is none leaves all as it is, and at work. */
 async function open(file) {
-  const change = forget();
-  const bitmap = await decode(file);
-  if (change !== shown) return;
+  const turn = ++opened;
+  let bitmap = null;
+  try {
+    bitmap = await decode(file);
+  } catch (error) {
+    element("error").textContent = error.message;
+    return;
+  }
+  if (turn !== opened) return;
   source = { bitmap, name: file.name || "The picture" };
   for (const button of element("pictures").children) button.ariaPressed = "false";
   await show();
@@ -170,6 +186,7 @@ async function open(file) {
 
 async function openExample(example) {
   const change = forget();
+  opened++;
   const load = async (name) => decode(await (await read(name)).blob());
   const names = [example.before, example.after, example.clean];
   const [before, after, clean] = await Promise.all(names.map(load));
@@ -223,11 +240,15 @@ function finish(text) {
 
 const tilesFor = (picture) => plan(picture, modelChosen(), LARGEST_TILE);
 const timeFor = (picture) => cost(tilesFor(picture)) * network.facts.secondsPerPixel;
+const timeForAll = (chosen) => timeFor(seen(chosen));
 
-function isTooMuch(picture) {
-  const { width, height } = enlarged(picture);
-  return width * height > MOST_PIXELS || timeFor(picture) > PATIENCE;
+/** Whether the result of so much of a picture is one that browsers can show. */
+function isShown(chosen) {
+  const { width, height } = enlarged(seen(chosen));
+  return width * height <= MOST_PIXELS;
 }
+
+const isTooMuch = (chosen) => !isShown(chosen) || timeForAll(chosen) > PATIENCE;
 
 /** The largest size of a picture's shape that is not too much. */
 function affordable({ width, height }) {
@@ -250,14 +271,14 @@ function offerThreads() {
 
 /** Offer a part of a large picture, a smaller one, or patience. */
 function offer() {
-  const { bitmap } = source;
+  const bitmap = chosenBitmap();
   const size = affordable(bitmap);
   const [width, height] = [size.width / bitmap.width, size.height / bitmap.height];
   comparison.show(bitmap, null, enlarged(bitmap));
   comparison.frame = { x: (1 - width) / 2, y: (1 - height) / 2, width, height };
   element("after").hidden = true;
   describeFrame(comparison.frame);
-  const about = `about ${inWords(timeFor(size))}`;
+  const about = `about ${inWords(timeForAll(size))}`;
   const ways = [
     [
       `The part in the frame, ${sides(size)}: ${about}`,
@@ -275,9 +296,8 @@ function offer() {
       }),
     ],
   ];
-  const { width: wide, height: tall } = enlarged(bitmap);
-  if (wide * tall <= MOST_PIXELS) {
-    ways.push([`All of it: about ${inWords(timeFor(bitmap))}`, () => whole(bitmap)]);
+  if (isShown(bitmap)) {
+    ways.push([`All of it: about ${inWords(timeForAll(bitmap))}`, () => whole(bitmap)]);
   }
   const text = document.createElement("p");
   text.textContent =
@@ -345,12 +365,18 @@ async function run() {
     })
     .finally(clock.stop);
   if (!answer) return;
-  after.colours = answer.colours;
+  after.colours = isGray(picture) ? toGray(answer.colours) : answer.colours;
   context.putImageData(new ImageData(toPixels(after), after.width, after.height), 0, 0);
   comparison.complete = true;
   comparison.draw();
   network.facts.secondsPerPixel = answer.seconds / cost(tiles);
-  await showResult({ picture, truth, after, tiles, seconds: answer.seconds });
+  const file = await encodePng({
+    ...after,
+    pixels: toPixels(after),
+    hasAlpha: Boolean(after.alpha),
+  });
+  if (change !== shown) return; // another picture may stand there by now
+  showResult({ picture, truth, after, tiles, file, seconds: answer.seconds });
 }
 
 /** Shows the time that is left: expected first, then by what was measured. */
@@ -387,15 +413,12 @@ function backendInWords({ backend, why, threads }) {
   return `${BACKENDS[backend]}, by WebAssembly in ${many}: ${why}${alone}`;
 }
 
-async function showResult({ picture, truth, after, tiles, seconds }) {
+function showResult({ picture, truth, after, tiles, file, seconds }) {
   const { scale } = modelChosen();
-  const file = await encodePng({
-    ...after,
-    pixels: toPixels(after),
-    hasAlpha: Boolean(after.alpha),
-  });
   result = URL.createObjectURL(file);
-  const stem = source.name.replace(/\.[^.]*$/, "").replace(/\W+/g, "_");
+  const stem = source.name
+    .replace(/\.[^.]*$/, "")
+    .replace(/[^\p{L}\p{M}\p{N}_-]+/gu, "_");
   Object.assign(element("download"), {
     href: result,
     download: `${stem}_${choices.model}.png`,
@@ -449,7 +472,8 @@ element("restore").addEventListener("click", () => busy(restore()));
 element("stop").addEventListener("click", () => {
   shown++;
   network.stop();
-  finish("Stopped. What was restored so far stays in the picture.");
+  const some = comparison.after && !comparison.complete;
+  finish(`Stopped.${some ? " What was restored so far stays in the picture." : ""}`);
 });
 element("threads").addEventListener("click", () => busy(isolate()));
 element("choose").addEventListener("click", () => element("file").click());

@@ -5,6 +5,7 @@ A picture is {name, width, height, colours, alpha}: colours are (height, width, 
 
 import { resize } from "./resize.js";
 
+const LUMA = [0.299, 0.587, 0.114]; // of red, green and blue
 const SPREAD = [1, 2, 4, 8, 16]; // where visible colours are looked for, in pixels
 
 function canvasOf(width, height) {
@@ -108,6 +109,24 @@ export function fromPixels({ data, width, height }, name) {
   const hasAlpha = alpha.some((value) => value < 1);
   if (hasAlpha) fillHidden(colours, alpha, width, height);
   return { name, width, height, colours, alpha: hasAlpha ? alpha : null };
+}
+
+/** Whether a picture's three colours are equal everywhere. */
+export function isGray({ colours }) {
+  return colours.every((value, i) => value === colours[i - (i % 3)]);
+}
+
+/** Restored colours as gray again, each pixel's luma: a network tints it a little. */
+export function toGray(colours) {
+  const gray = new Float32Array(colours.length);
+  for (let i = 0; i < gray.length; i += 3) {
+    const luma = LUMA.reduce(
+      (sum, weight, c) => sum + weight * Math.min(1, Math.max(0, colours[i + c])),
+      0,
+    );
+    gray.fill(luma, i, i + 3);
+  }
+  return gray;
 }
 
 /** RGBA pixels of a picture, rounded and within 0..255. */

@@ -4,6 +4,7 @@ checks both on the golden tile, and restores tile by tile.
 Asked {id, do: "load", model, threads}, {id, do: "restore", picture, tiles, scale} and
 {do: "stop"}; tells what happens as {id, told: "news" or "done" or "failed", ...}. */
 
+import { ask, read } from "./site.js";
 import { addTile, readTile } from "./tiles.js";
 
 const RUNTIME = new URL("runtime/", import.meta.url);
@@ -21,20 +22,15 @@ function tell(told, more) {
 
 /** The bytes of a file of this site, with progress. */
 async function fetched(url, what) {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`${what} could not be loaded (${answer.status}).`);
+  const answer = await ask(url, what);
   // where it comes compressed, its length is not that of what arrives here
   const whole = !answer.headers.get("content-encoding");
   const total = whole ? Number(answer.headers.get("content-length")) : 0;
-  const parts = [];
   let bytes = 0;
-  const reader = answer.body.getReader();
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    parts.push(part.value);
-    bytes += part.value.length;
-    tell("news", { what, bytes, total, more: part.value.length });
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
+  return read(answer, what, ({ length }) => {
+    bytes += length;
+    tell("news", { what, bytes, total, more: length });
+  });
 }
 
 /** Why WebGPU cannot be tried here, or null. */

@@ -171,6 +171,17 @@ def test_transparency_is_kept(page):
     assert levels_apart(found[visible][:, :3], expected[visible][:, :3]) <= 1
 
 
+@pytest.mark.parametrize("bands", [1, 3])
+def test_gray_is_gray_again(page, bands):
+    gray = np.ascontiguousarray(data.coffee()[100:124, 200:240, 1])
+    picture = np.stack([gray] * 3, 2) if bands == 3 else gray
+    choose(page, as_file(picture), model="lightweight_x2")
+    expected = restore_image(picture, "lightweight_x2")
+    found = restored(page)
+    assert all(levels_apart(found[..., c], found[..., 0]) == 0 for c in (1, 2))
+    assert levels_apart(found[..., 0], expected.reshape(48, 80, -1)[..., 0]) <= 1
+
+
 def test_one_pixel_is_a_picture(page):
     pixel = np.uint8([[[200, 100, 50]]])
     choose(page, as_file(pixel), model="lightweight_x2")
@@ -180,12 +191,42 @@ def test_one_pixel_is_a_picture(page):
 def test_a_file_that_is_no_picture_is_named_and_nothing_is_lost(page):
     photo = np.ascontiguousarray(data.coffee()[100:108, 200:208])
     choose(page, as_file(photo), model="lightweight_x2")
+    before = restored(page)
     choose(page, b"Dear diary", "diary.png")
     assert page.inner_text("#try-error") == (
         "diary.png is no picture that this browser can read."
     )
+    assert page.locator("#try-download").is_visible()
+    np.testing.assert_array_equal(np.asarray(result(page)), before)
     choose(page, as_file(photo))
     assert restored(page).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "download"),
+    [
+        ("summer-2026.b.jpg", "summer-2026_b"),
+        ("Zürich 写真.png", "Zürich_写真"),
+        ("हिंदी.png", "हिंदी"),
+    ],
+)
+def test_a_download_is_named_after_the_picture(page, name, download):
+    choose(page, as_file(np.zeros((5, 7, 3), np.uint8)), name, "lightweight_x2")
+    restored(page)
+    assert page.get_attribute("#try-download", "download") == (
+        f"{download}_lightweight_x2.png"
+    )
+
+
+def test_what_is_too_small_to_be_made_smaller_says_so(page):
+    choose(page, as_file(np.zeros((3, 7, 3), np.uint8)), "dot.png", "lightweight_x4")
+    page.get_by_label("make it small first").check()
+    ready(page)
+    assert page.inner_text("#try-error") == (
+        "dot.png is too small for it: 4 pixels a side are the least."
+    )
+    page.get_by_label("as it is").check()
+    ready(page)
 
 
 def test_damage_is_undone_and_counted(page):
@@ -247,17 +288,74 @@ def test_a_large_picture_is_offered_in_part(page):
     page.click("#try-stop")
 
 
+@pytest.fixture
+def impatient(browser, site):
+    """The page on a machine so slow that every picture is too much for it."""
+    page = new_page(browser)
+    script = (SITE / "_static/try/page.js").read_text()
+    assert script.count("PATIENCE = 30;") == 1
+    page.route(
+        "**/try/page.js",
+        lambda route: route.fulfill(
+            body=script.replace("PATIENCE = 30;", "PATIENCE = 0;"),
+            content_type="text/javascript",
+        ),
+    )
+    page.goto(f"{site}/try.html")
+    ready(page)
+    yield page
+    page.context.close()
+
+
+def offered(page):
+    """What the page offers instead of all of a picture: the buttons' words."""
+    page.click("#try-restore")
+    ways = page.locator("#try-offer button")
+    ways.first.wait_for()
+    return ways.all_inner_texts()
+
+
+def test_a_picture_made_small_first_costs_what_the_small_one_does(impatient):
+    large = np.zeros((1200, 1600, 3), np.uint8)
+    choose(impatient, as_file(large), model="lightweight_x4")
+    assert len(offered(impatient)) == 2  # 6400 x 4800 pixels are none that is shown
+    impatient.get_by_label("make it small first").check()
+    ready(impatient)
+    assert offered(impatient)[-1].startswith("All of it: about")
+
+
+def test_a_part_of_a_damaged_example_is_compared_with_that_part(impatient):
+    part, smaller, _ = offered(impatient)
+    assert "112 × 74 pixels are much" in impatient.inner_text("#try-offer p")
+    assert "64 × 42" in part
+    assert "64 × 42" in smaller
+    impatient.locator("#try-offer button").first.click()
+    ready(impatient)
+    assert result(impatient).size == (256, 168)
+    before, after = re.findall(r"([\d.]+) dB", fact(impatient, "PSNR"))
+    assert 25 < float(before) < float(after)
+
+
 def test_stopped_and_started_again(page):
     photo = np.ascontiguousarray(data.coffee()[:96, :120])
     choose(page, as_file(photo), model="lightweight_x2")
     page.click("#try-restore")
     page.locator("#try-note", has_text="left").wait_for()
     page.click("#try-stop")
-    assert "Stopped" in page.inner_text("#try-status")
+    assert page.inner_text("#try-status").startswith("Stopped.")
     assert page.locator("#try-download").is_hidden()
     small = photo[:24, :32]
     choose(page, as_file(small))
     assert levels_apart(restored(page), restore_image(small, "lightweight_x2")) <= 1
+
+
+def test_stopped_before_anything_was_restored(page):
+    choose(page, as_file(np.zeros((5, 7, 3), np.uint8)), model="lightweight_x2")
+    page.evaluate("""() => {
+        for (const name of ["restore", "stop"])
+            document.getElementById(`try-${name}`).click();
+    }""")
+    assert page.inner_text("#try-status") == "Stopped."
 
 
 def test_without_a_connection_what_is_loaded_goes_on(page):
@@ -270,6 +368,46 @@ def test_without_a_connection_what_is_loaded_goes_on(page):
         assert restored(page).shape == (16, 16, 3)
     finally:
         page.context.set_offline(False)
+
+
+def test_without_a_connection_what_is_missing_is_named(browser, site):
+    page, _ = load(browser, f"{site}/try.html")
+    ready(page)
+    page.context.set_offline(True)
+    page.click("#try-restore")
+    ready(page)
+    lost = "could not be loaded: the connection seems to be lost."
+    assert page.inner_text("#try-error") == f"the worker {lost}"
+    page.get_by_role("button", name="A portrait, JPEG 10").click()
+    ready(page)
+    assert lost in page.inner_text("#try-error")
+    page.context.set_offline(False)
+    page.click("#try-restore")
+    ready(page)
+    assert page.inner_text("#try-status").startswith("Restored in")
+    page.context.set_offline(True)
+    choose_model(page, "lightweight_x3")
+    page.click("#try-restore")
+    ready(page)
+    assert page.inner_text("#try-error") == f"the network {lost}"
+    page.context.close()
+
+
+def test_a_picture_chosen_meanwhile_gets_no_result_of_the_one_before(browser, site):
+    with opened(browser, site) as page:
+        choose(page, as_file(np.zeros((5, 7, 3), np.uint8)), model="lightweight_x2")
+        page.evaluate("""() => {
+            const native = CompressionStream;
+            window.CompressionStream = function (kind) {
+                document.querySelector("#try-pictures button").click();
+                return new native(kind);
+            };
+        }""")
+        page.click("#try-restore")
+        page.locator("#try-caption", has_text="A cat, four times larger").wait_for()
+        ready(page)
+        assert page.locator("#try-download").is_hidden()
+        assert page.locator("#try-facts").is_hidden()
 
 
 def test_a_result_is_accessible(page):
