@@ -102,6 +102,13 @@ const chart = (() => {
       drawn(inside, "text", { ...corner, "text-anchor": "end" }, text);
     }
 
+    /* Whether another mark lies so close below that a text there would seem its own. */
+    const isAbove = (mark, found) => found.some((other) => {
+      const [across, down] = ["x", "y"].map((axis) =>
+        place(axis, other[axis]) - place(axis, mark[axis]));
+      return other !== mark && Math.abs(across) < 12 && down > 0 && down < 20;
+    });
+
     /* Where each mark's text covers neither a mark nor another text, the chosen one's
     first; a text for which there is no such place is left out. */
     function placeTexts(found) {
@@ -120,8 +127,10 @@ const chart = (() => {
       for (const mark of wanted) {
         const [px, py] = [place("x", mark.x), place("y", mark.y)];
         const [w, h] = [8 * `${mark.text}`.length + 2, 14];
-        const beside = [[8, 14], [-7 - w, 14], [8, -5], [-7 - w, -5]];
-        for (const [dx, dy] of [...beside, [-w / 2, 22], [-w / 2, -12]]) {
+        const below = [[8, 14], [-7 - w, 14]];
+        const above = [[8, -5], [-7 - w, -5]];
+        const beside = isAbove(mark, found) ? [above, below] : [below, above];
+        for (const [dx, dy] of [...beside.flat(), [-w / 2, 22], [-w / 2, -12]]) {
           const area = box(px + dx, py + dy - 11, w, h);
           if (!within(area) || !taken.every((other) => apart(area, other))) continue;
           taken.push(area);
@@ -139,6 +148,7 @@ const chart = (() => {
         transform: `translate(${place("x", a)} ${place("y", b)})`,
       });
       if (k === at()) drawn(group, "circle", { class: "chosen", r: 10 });
+      drawn(group, "path", { class: "rim", d: SHAPES[shape] });
       drawn(group, "path", {
         d: SHAPES[shape], stroke: color, "stroke-width": 2,
         fill: hollow ? "var(--pst-color-background)" : color,

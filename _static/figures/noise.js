@@ -158,9 +158,11 @@ figure.define("noise", async (stage, data) => {
     start.disabled = true;
     start.textContent = "Loading ...";
     try {
-      const { Network } = await import(new URL("network.js", TRY));
-      const answer = await fetch(new URL("models.json", TRY));
+      // this first: a module that did not come once is not asked for again
+      const answer = await fetch(new URL("models.json", TRY)).catch(() => null);
+      if (!answer?.ok) throw new Error("its files could not be loaded");
       const { models } = await answer.json();
+      const { Network } = await import(new URL("network.js", TRY));
       let bytes = 0;
       const made = new Network(({ more = 0 }) => {
         bytes += more;

@@ -28,7 +28,7 @@ figure.define("speedrun", (stage, { rungs, target, sets }) => {
   const level = (from, to, more) => (
     { points: [from, to].map((x) => [x, target[set]]), color: ink, ...more });
   const paper = () => (target[set]
-    ? [level(0.01, 1e3, { dash: "6 4" }), level(3, 3, { text: "the paper" })] : []);
+    ? [level(0.01, 1e3, { dash: "6 4" }), level(11, 11, { text: "the paper" })] : []);
 
   /* The range of PSNR on the chosen test set, with some room. */
   function view() {

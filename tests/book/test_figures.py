@@ -255,6 +255,12 @@ class TestRoofline:
         assert figure.says.startswith("real_world_large_x4, 252x252, official float32")
 
 
+def middle(drawn):
+    """How far down the page a part of a chart lies."""
+    box = drawn.bounding_box()
+    return box["y"] + box["height"] / 2
+
+
 class TestSpeedrun:
     chapter, name = "19_speedrun", "speedrun"
 
@@ -287,6 +293,37 @@ class TestSpeedrun:
         figure = phone(self.chapter, self.name)
         figure.stage.locator("svg.chart .mark").first.tap(force=True)
         assert figure.says.startswith("Run 1:")
+
+    @pytest.mark.parametrize("open_page", ["opened", "phone"])
+    def test_the_line_of_the_paper_is_named(self, request, open_page):
+        figure = request.getfixturevalue(open_page)(self.chapter, self.name)
+        ladder = figure.stage.locator("svg.chart").first
+        name = ladder.get_by_text("the paper")
+        name.scroll_into_view_if_needed()
+        seen = """(name, share) => {
+            const { left, top, width, height } = name.getBoundingClientRect();
+            const at = [left + share * width, top + height / 2];
+            return document.elementFromPoint(...at) === name;
+        }"""
+        assert name.evaluate(seen, 0.05)
+        assert name.evaluate(seen, 0.95)
+
+    @pytest.mark.parametrize("open_page", ["opened", "phone"])
+    def test_of_two_runs_close_together_the_upper_has_its_number_above(
+        self, request, open_page
+    ):
+        """Whichever is chosen; 3 stands right above 2 at eight minutes."""
+        figure = request.getfixturevalue(open_page)(self.chapter, self.name)
+        ladder = figure.stage.locator("svg.chart").first
+        ladder.focus()
+        for _ in numbers(self.name)["rungs"]:
+            figure.page.keyboard.press("ArrowRight")
+            upper, lower = (
+                middle(ladder.get_by_text(f"{k}", exact=True))
+                - middle(ladder.locator(".mark").nth(k - 1).locator("path").last)
+                for k in (3, 2)
+            )
+            assert upper < 0 < lower
 
 
 class TestArchitecture:
@@ -361,6 +398,18 @@ class TestNoise:
         names = {"noisy": "Noisy", "classical": "Non-local means", "network": "SwinIR"}
         for key, name in names.items():
             assert self.decibels(figure, name) == pytest.approx(level[key], abs=0.02)
+
+    def test_starts_once_the_connection_is_back(self, phone):
+        figure = phone(self.chapter, self.name)
+        start = figure.stage.get_by_role("button")
+        figure.page.context.set_offline(True)
+        start.click()
+        again = figure.stage.get_by_text("Try again: the network did not start")
+        again.wait_for()
+        assert "(its files could not be loaded)" in again.inner_text()
+        figure.page.context.set_offline(False)
+        again.click()
+        start.wait_for(state="hidden")
 
     def test_keyboard_moves_the_level(self, opened):
         figure, data = opened(self.chapter, self.name), numbers(self.name)
