@@ -222,11 +222,16 @@ function showLoading({ what, bytes, total, backend }) {
 }
 
 function begin(text) {
+  // what was pressed disappears: whoever uses the keyboard goes on at the button to stop
+  const pressed = ["restore", "offer"].some((name) =>
+    element(name).contains(document.activeElement),
+  );
   element("status").textContent = text;
   element("progress").value = 0;
   for (const name of ["stop", "progress"]) element(name).hidden = false;
   element("restore").hidden = true;
   element("note").textContent = "";
+  if (pressed) element("stop").focus();
 }
 
 function finish(text) {

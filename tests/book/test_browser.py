@@ -158,6 +158,14 @@ def test_the_pdf_holds_what_folds_hide(browser, site):
     assert not [link for link in links if "127.0.0.1" in link]
 
 
+def test_what_is_searched_for_stands_beside_its_icon(browser, site):
+    page, _ = load(browser, f"{site}/search.html")
+    form = page.locator("form.bd-search").last
+    icon, field = form.locator("i").bounding_box(), form.locator("input").bounding_box()
+    assert icon["x"] + icon["width"] <= field["x"]
+    page.context.close()
+
+
 def test_answers_open_by_keyboard(browser, site):
     page, _ = load(browser, f"{site}/{FIRST_CHAPTER}.html")
     fold = page.locator("details.answer").first

@@ -439,6 +439,23 @@ def test_keys_move_the_line_and_zoom(page):
     assert not canvas.evaluate(zoomed)
 
 
+def test_the_keyboard_stays_at_what_can_be_pressed(page):
+    choose(page, as_file(data.coffee()[:96, :120]), model="lightweight_x2")
+    page.locator("#try-restore").press("Enter")
+    page.locator("#try-note", has_text="left").wait_for()
+    focused = "document.activeElement.id"
+    assert page.evaluate(focused) == "try-stop"
+    page.keyboard.press("Enter")
+    assert page.evaluate(focused) == "try-restore"
+
+
+def test_an_offer_leads_the_keyboard_on(impatient):
+    offered(impatient)
+    impatient.keyboard.press("Enter")
+    ready(impatient)
+    assert impatient.evaluate("document.activeElement.id") == "try-restore"
+
+
 def test_dropped_and_pasted(page):
     content = base64.b64encode(as_file(np.zeros((5, 7, 3), np.uint8))).decode()
     for kind, name in (("drop", "dropped.png"), ("paste", "pasted.png")):
