@@ -335,9 +335,9 @@ def set_range(weights: Weights, img_range: float | None) -> None:
     elif weights.stated and img_range != config.img_range:
         known = f"{config.img_range:g}"
         raise InputError(f"{weights.path} says img_range {known}, not {img_range}")
-    elif img_range not in (1, 255):
-        raise InputError(f"img_range must be 1 or 255, got {img_range}")
     elif not weights.stated:
+        if img_range not in (1, 255):
+            raise InputError(f"img_range must be 1 or 255, got {img_range}")
         with naming(weights.path):
             fields = asdict(config) | {"img_range": img_range}
             weights.model.config = make_config("lightweight_x2", fields)

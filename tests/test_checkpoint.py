@@ -335,6 +335,8 @@ def test_a_stated_image_range_is_not_overruled(tmp_path):
     assert load_model(path, img_range=1).config == tiny().config
     with pytest.raises(ValueError, match="says img_range 1, not 255"):
         load_model(path, img_range=255)
+    save_model(tiny(img_range=2.0), path)
+    assert load_model(path, img_range=2).config.img_range == 2
 
 
 def test_shipped_models_load_by_a_path_of_their_name():

@@ -93,8 +93,9 @@ def test_what_a_model_cannot_undo_is_said(tmp_path, refused):
     assert "degradation 'jpeg' does not fit scale 2" in said
 
 
-def test_a_folder_without_a_run_is_named(tmp_path, refused):
-    said = refused("ship", tmp_path, "name", "Set5", "--data", "photographs")
+@pytest.mark.parametrize("name", ["name", "my-name_2"])
+def test_a_folder_without_a_run_is_named(tmp_path, refused, name):
+    said = refused("ship", tmp_path, name, "Set5", "--data", "photographs")
     assert re.search(r"holds no run: there is no .*state\.pt", said)
 
 
@@ -227,7 +228,7 @@ def test_large_weights_do_not_ship(run, monkeypatch):
     assert not module.WEIGHTS.exists()
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "../a", "a.b"])
+@pytest.mark.parametrize("name", ["", "a/b", "../a", "a.b", "-a"])
 def test_a_name_that_is_none_does_not_ship(name, tmp_path):
-    with pytest.raises(ValueError, match="a model's name has letters, digits and _"):
+    with pytest.raises(ValueError, match="a model's name has letters, digits, _ and -"):
         ship(tmp_path, name, [], "photographs")

@@ -1,5 +1,6 @@
 """Restore and measure by the paper's protocol (chapter 18)."""
 
+import os
 import statistics
 from collections import Counter
 from collections.abc import Iterable
@@ -223,10 +224,12 @@ def evaluate_on(
 
 
 def named(folders: Iterable[str | Path]) -> dict[str, Path]:
-    """Folders by their names, or by their paths where two have one name: HR and HR."""
-    paths = list(dict.fromkeys(map(Path, folders)))
-    times = Counter(path.resolve().name for path in paths)
+    """Folders by their names, or by their paths where two have one name: HR and HR.
+
+    A link has its own name; "." has that of the folder which it is.
+    """
+    names = {path: Path(os.path.abspath(path)).name for path in map(Path, folders)}
+    times = Counter(names.values())
     return {
-        str(path) if times[path.resolve().name] > 1 else path.resolve().name: path
-        for path in paths
+        str(path) if times[name] > 1 else name: path for path, name in names.items()
     }

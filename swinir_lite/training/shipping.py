@@ -60,14 +60,14 @@ def ship(
         minutes_before: GPU minutes of the weights that the run started from, and of
             those that they started from.
 
-    Raises:
-        InputError: for a name that is none, and as `evaluate_on`.
-
     Returns:
         The manifest's entries by name; their results are named by test set.
+
+    Raises:
+        InputError: for a name that is none, and as `evaluate_on`.
     """
-    if not re.fullmatch(r"\w+", name):
-        raise InputError(f"a model's name has letters, digits and _, not {name!r}")
+    if not re.fullmatch(r"\w[\w-]*", name):
+        raise InputError(f"a model's name has letters, digits, _ and -, not {name!r}")
     config, state = load_config(read_run_config(run)), read_run_state(run)
     model = load_model(run)
     start = next(r for r in read_log(Path(run) / "log.jsonl") if r["event"] == "start")

@@ -125,6 +125,15 @@ def test_images_too_small_for_a_metric_are_said(refused, tmp_path):
     assert "small: 8x8" in said
 
 
+def test_a_set_has_the_name_that_its_folder_was_given_by(
+    folders, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "Set5").symlink_to(folders[0])
+    assert measured(tmp_path, capsys, "bicubic", tmp_path / "Set5")["set"] == "Set5"
+    monkeypatch.chdir(folders[0])
+    assert measured(tmp_path, capsys, "bicubic", ".")["set"] == "HR"
+
+
 def test_folders_of_one_name_are_all_written(folders, tmp_path, capsys):
     (tmp_path / "other/HR").mkdir(parents=True)
     Image.fromarray(np.zeros((32, 24, 3), np.uint8)).save(tmp_path / "other/HR/c.png")
