@@ -4,6 +4,7 @@ Each room has a module `command` that adds its own.
 """
 
 import json
+import math
 from argparse import (
     ArgumentParser,
     ArgumentTypeError,
@@ -50,18 +51,20 @@ def degradation(text: str) -> dict[str, Any]:
     return options
 
 
-def minutes(text: str) -> float:
-    """A number of at least 0, or inf."""
-    if not (number := float(text)) >= 0:  # NaN is none
-        raise ArgumentTypeError(f"need a number of at least 0, got {text!r}")
-    return number
+def number_between(low: float, high: float, kind: type = float) -> Callable:
+    """The type of an option that is a number from `low` to `high`."""
 
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            upper = f" to {high:g}" if high < math.inf else " or more"
+            raise ArgumentTypeError(f"need a number, {low:g}{upper}, got {text!r}")
+        return number
 
-def count(text: str) -> int:
-    """A whole number above 0."""
-    if (number := int(text)) < 1:
-        raise ArgumentTypeError(f"need a whole number above 0, got {text!r}")
-    return number
+    return read
 
 
 def output_file(text: str) -> Path:

@@ -8,8 +8,8 @@ import threading
 import time
 import unicodedata
 import warnings
-from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterator
+from argparse import Namespace
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..command_line import add_command, add_range_argument
+from ..command_line import add_command, add_range_argument, number_between
 from ..errors import InputError
 from ..shipped_weights import known_degradation
 from ..speed.network import fastest
@@ -89,22 +89,6 @@ def chosen_device(name: str | None) -> torch.device:
         own = max(number_told("LOCAL_RANK"), 0) % torch.cuda.device_count()
         return torch.device("cuda", own)
     return usable_device(name)
-
-
-def number_between(low: float, high: float, kind: type = float) -> Callable:
-    """The type of an option that is a number from `low` to `high`."""
-
-    def read(text: str) -> float:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            upper = f" to {high:g}" if high < math.inf else " or more"
-            raise ArgumentTypeError(f"need a number, {low:g}{upper}, got {text!r}")
-        return number
-
-    return read
 
 
 def format_name(text: str) -> str:

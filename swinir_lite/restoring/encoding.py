@@ -105,23 +105,24 @@ class Encoding:
             lines.append("EXIF is not written into a TIFF of more than 2 GiB")
         if self.strip_metadata:
             return lines
-        if lost := lost_tags(picture.header, self.format):
+        return lines + self.metadata_losses(picture.header)
+
+    def metadata_losses(self, header: pyvips.Image) -> list[str]:
+        """Those lines that are about EXIF, captions, texts and comments."""
+        lines, why = [], f"was dropped: {self.format.upper()} has no place for it"
+        if lost := lost_tags(header, self.format):
             named = ", ".join(ExifTags.TAGS.get(tag, f"{tag:#x}") for tag in lost)
             lines.append(f"of its EXIF was dropped: {named}")
-        fields = fields_of(picture.header)
-        if IPTC in fields and not self.keeps_iptc(picture.header):
+        if header.get_typeof(IPTC) and not self.keeps_iptc(header):
             lines.append(
                 "its IPTC (caption, keywords) was dropped; JPEG keeps a JPEG's"
             )
-        texts = parts_of(picture.header, PNG_TEXTS)
+        texts = parts_of(header, PNG_TEXTS)
         if texts and self.format != "png":
             named = ", ".join(keyword_of(text[4:]).decode("latin-1") for text in texts)
-            lines.append(f"its text ({named}) was dropped: {name} has no place for it")
-        if parts_of(picture.header, JPEG_COMMENTS) and self.format not in (
-            "jpeg",
-            "png",
-        ):
-            lines.append(f"its comment was dropped: {name} has no place for it")
+            lines.append(f"its text ({named}) {why}")
+        if header.get_typeof(JPEG_COMMENTS) and self.format not in ("jpeg", "png"):
+            lines.append(f"its comment {why}")
         return lines
 
     def options(self) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """The commands that train: download, prepare, leaks, train, profile, ship."""
 
+import math
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from ..command_line import (
     add_command,
     add_measuring_arguments,
-    count,
-    minutes,
+    number_between,
     output_file,
 )
 from ..errors import InputError
@@ -159,7 +159,7 @@ def add_commands(commands: Any) -> None:
         "--resume", action="store_true", help="continue the run in --out, if any"
     )
     train.add_argument(
-        "--leg-minutes", type=minutes, default=float("inf"),
+        "--leg-minutes", type=number_between(0, math.inf), default=math.inf,
         help="stop with a checkpoint after so many minutes; resume later",
     )  # fmt: skip
 
@@ -185,7 +185,9 @@ def add_commands(commands: Any) -> None:
     profile.add_argument(
         "--out", type=output_file, required=True, help="JSON file to write"
     )
-    profile.add_argument("--profile-steps", type=count, default=50)
+    profile.add_argument(
+        "--profile-steps", type=number_between(1, math.inf, int), default=50
+    )
 
     ship = add_command(
         commands, "ship", run_ship, "make a run's weights a shipped model",
@@ -202,7 +204,7 @@ def add_commands(commands: Any) -> None:
     ship.add_argument("test_sets", nargs="+", help="folders that it is measured on")
     ship.add_argument("--data", required=True, help="in words: what it was trained on")
     ship.add_argument(
-        "--minutes-before", type=minutes, default=0.0,
+        "--minutes-before", type=number_between(0, math.inf), default=0.0,
         help="GPU minutes of the weights that the run started from, all of them",
     )  # fmt: skip
     add_measuring_arguments(ship)
