@@ -39,6 +39,7 @@ from .tiff_tags import (
     check_samples,
     numbers_of,
     read_exif,
+    repeated_tags,
     texts_of,
 )
 
@@ -504,7 +505,11 @@ def decode(path: str | Path, page: int = 0, max_pixels: float = MAX_PIXELS) -> D
             return decode_vips(path, kind, page, max_pixels, "warning")
         except VIPS_ERRORS as warning:
             decoded = decode_vips(path, kind, page, max_pixels, "error")
-            decoded.notes.append(f"damaged, but restored: {reason(warning)}")
+            twice = repeated_tags(path, page) if kind == "TIFF" else []
+            said = f"damaged, but restored: {reason(warning)}"
+            if twice:  # of which libtiff warns
+                said = f"its {', '.join(twice)} stands twice, the first was kept"
+            decoded.notes.append(said)
             return decoded
     except VIPS_ERRORS as error:
         raise InputError(f"cannot be decoded: {reason(error)}") from error

@@ -4,11 +4,13 @@ libvips and tifffile write neither the camera's tags nor the folders of EXIF and
 """
 
 import struct
+from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL.TiffTags import lookup
 
 from ..errors import InputError
 
@@ -116,10 +118,24 @@ def texts_of(path: str | Path, page: int) -> dict[int, bytes]:
                     file.seek(struct.unpack_from(long, row, place)[0])
                     inside = count <= len(row) - place
                     text = row[place:][:count] if inside else file.read(count)
-                    found[tag] = text.rstrip(b"\0")
+                    found.setdefault(tag, text.rstrip(b"\0"))
     except (*UNREADABLE, OverflowError):
         pass
     return found
+
+
+def repeated_tags(path: str | Path, page: int) -> list[str]:
+    """Names of tags that stand more than once in a page's table; the first counts.
+
+    tifffile writes a second ImageDescription, with the array's shape.
+    """
+    try:
+        with open(path, "rb") as file:
+            rows, endian, _ = table_of(file, page)
+    except (*UNREADABLE, OverflowError):
+        return []
+    times = Counter(struct.unpack_from(endian + "H", row)[0] for row in rows)
+    return [lookup(tag).name for tag, count in times.items() if count > 1]
 
 
 def first_value(file: BinaryIO, row: bytes, endian: str, big: bool) -> int:

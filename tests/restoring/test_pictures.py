@@ -237,6 +237,18 @@ def test_a_place_on_the_map_is_said_to_be_dropped(photo, restored, tmp_path):
     assert "its place on the map (GeoTIFF) was dropped" in err
 
 
+def test_a_tiff_that_says_a_thing_twice_is_not_called_damaged(
+    photo, restored, tmp_path
+):
+    file = tmp_path / "scan.tif"
+    tifffile.imwrite(file, photo(8, 8), photometric="rgb", description="a cat")
+    path, err = restored(file.read_bytes(), "tif", to="tif")
+    assert "its ImageDescription stands twice, the first was kept" in err
+    assert "damaged" not in err
+    with Image.open(path) as image:
+        assert image.tag_v2[270] == "a cat"
+
+
 def test_exif_that_is_too_long_is_dropped_and_said(photo, restored):
     block = exif().tobytes()[6:] + bytes(70_000)
     path, err = restored(png(photo(8, 8), behind=png_chunk(b"eXIf", block)), "png")
