@@ -37,6 +37,7 @@ from .tiff_tags import (
     MAP,
     PHOTOMETRIC,
     check_samples,
+    damage_is_an_error,
     numbers_of,
     read_exif,
     repeated_tags,
@@ -506,10 +507,11 @@ def decode(path: str | Path, page: int = 0, max_pixels: float = MAX_PIXELS) -> D
         except VIPS_ERRORS as warning:
             decoded = decode_vips(path, kind, page, max_pixels, "error")
             twice = repeated_tags(path, page) if kind == "TIFF" else []
-            said = f"damaged, but restored: {reason(warning)}"
-            if twice:  # of which libtiff warns
-                said = f"its {', '.join(twice)} stands twice, the first was kept"
-            decoded.notes.append(said)
+            if not (twice and damage_is_an_error(path, page)):
+                decoded.notes.append(f"damaged, but restored: {reason(warning)}")
+            if twice:  # of which libtiff warns as well
+                told = f"its {', '.join(twice)} stands twice, the first was kept"
+                decoded.notes.append(told)
             return decoded
     except VIPS_ERRORS as error:
         raise InputError(f"cannot be decoded: {reason(error)}") from error

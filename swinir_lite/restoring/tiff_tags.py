@@ -16,7 +16,7 @@ from ..errors import InputError
 
 BITS, SAMPLE_FORMAT = PER_CHANNEL = 258, 339
 LAB_SPACES = {8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab"}
-COMPRESSION, JPEG = 259, (6, 7)
+COMPRESSION, NONE, JPEG, DEFLATE = 259, 1, (6, 7), (8, 32946)
 WHITE_IS_ZERO, YCBCR = 0, 6
 INTEGER, SIGNED, FLOAT = 1, 2, 3
 SAMPLES = {
@@ -136,6 +136,11 @@ def repeated_tags(path: str | Path, page: int) -> list[str]:
         return []
     times = Counter(struct.unpack_from(endian + "H", row)[0] for row in rows)
     return [lookup(tag).name for tag, count in times.items() if count > 1]
+
+
+def damage_is_an_error(path: str | Path, page: int) -> bool:
+    """Whether libtiff fails at damaged pixels of a page, where it may only warn."""
+    return numbers_of(path, page).get(COMPRESSION, NONE) in (NONE, *DEFLATE)
 
 
 def first_value(file: BinaryIO, row: bytes, endian: str, big: bool) -> int:

@@ -249,6 +249,17 @@ def test_a_tiff_that_says_a_thing_twice_is_not_called_damaged(
         assert image.tag_v2[270] == "a cat"
 
 
+def test_what_may_be_damage_is_said_beside_what_stands_twice(photo, restored):
+    texts = {270: "a cat", 271: "Maker"}
+    how = {"compression": "packbits", "tiffinfo": texts}
+    content = saved(Image.fromarray(photo(8, 8)), "tiff", **how)
+    make, description = (struct.pack("<HH", tag, 2) for tag in (271, 270))
+    assert content.count(make) == 1
+    _, err = restored(content.replace(make, description), "tif", to="tif")
+    assert "damaged, but restored" in err
+    assert "its ImageDescription stands twice, the first was kept" in err
+
+
 def test_exif_that_is_too_long_is_dropped_and_said(photo, restored):
     block = exif().tobytes()[6:] + bytes(70_000)
     path, err = restored(png(photo(8, 8), behind=png_chunk(b"eXIf", block)), "png")
