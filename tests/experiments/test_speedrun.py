@@ -156,9 +156,9 @@ def test_the_mean_is_of_the_seeds_that_were_measured(tmp_path):
     assert scores_of_seeds({"a": LOG}, tmp_path)["spread"] is None
 
 
-def test_the_eight_minutes_alone_have_the_three_seeds_that_the_rules_ask_for():
+def test_two_runs_have_the_three_seeds_that_the_rules_ask_for():
     """results/speedrun/README.md and chapter 19 say so."""
     seeds = {rung["run"]: rung["seeds"] for rung in ladder()["rungs"]}
     assert seeds.pop("lightweight_x2_8_minutes") == [0, 1, 2]
-    assert seeds.pop("lightweight_x2_scratch") == [0, 1]
+    assert seeds.pop("lightweight_x2_scratch") == [0, 1, 2]
     assert set(map(tuple, seeds.values())) == {(0,)}
