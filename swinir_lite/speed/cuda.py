@@ -153,7 +153,7 @@ class CudaInference:
         self.version = None
         self.graphs = OrderedDict()
         self.seen, self.unrecorded = set(), set()
-        self.lock = threading.Lock()
+        self.lock, self.done = threading.Lock(), None
         PACKED.add(self)
 
     def pack(self) -> None:
@@ -221,9 +221,33 @@ class CudaInference:
     @torch.inference_mode(False)  # what is kept serves calls outside of it, too
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
-        # Graphs belong to one device. Threads take turns: a graph has one input
-        with self.lock, torch.cuda.device_of(x), torch.autocast("cuda", enabled=False):
+        # Graphs belong to one device
+        with torch.cuda.device_of(x), torch.autocast("cuda", enabled=False):
+            if x.is_cuda and torch.cuda.is_current_stream_capturing():
+                return CudaInference(self.model, self.dtype).recorded(x)
+            with self.lock:
+                return self.in_turn(x)
+
+    def recorded(self, x: Tensor) -> Tensor:
+        """As a part of the caller's CUDA graph, which replays no other.
+
+        It packs the weights itself: it may outlive what is packed outside of it.
+        """
+        self.pack()
+        return self.forward(x)
+
+    def in_turn(self, x: Tensor) -> Tensor:
+        """After the call before, also on the GPU: a graph has one input.
+
+        That call may be of another stream, which may not have computed it yet.
+        """
+        if self.done is not None:
+            torch.cuda.current_stream().wait_event(self.done)
+        try:
             return self.restore(x)
+        finally:
+            if x.is_cuda:  # an interpreter is done when it returns
+                self.done = torch.cuda.current_stream().record_event()
 
     def restore(self, x: Tensor) -> Tensor:
         """By a graph from the third image of a size on."""

@@ -1,5 +1,7 @@
 """The fused kernels, on a GPU or in Triton's interpreter: see tests/conftest.py."""
 
+import copy
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +13,7 @@ pytest.importorskip("triton", reason="the kernels need the package triton")
 import triton
 import triton.language as tl
 
-from swinir_lite import SwinIR, SwinIRConfig
+from swinir_lite import VARIANTS, SwinIR, SwinIRConfig
 from swinir_lite.speed.composed import reference_attention
 from swinir_lite.speed.cuda import CudaInference
 from swinir_lite.speed.cuda_graph import GraphError
@@ -32,7 +34,7 @@ from swinir_lite.speed.kernels.training_layer import (
     tail_backward_launch,
     training_layer,
 )
-from swinir_lite.speed.network import FastSwinIR, fast
+from swinir_lite.speed.network import FastSwinIR, fast, fastest
 
 TOLERANCE = 1e-5  # relative, in float32
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -357,6 +359,84 @@ def test_packed_inference_notices_a_step_that_pytorch_does_not_count():
     image = torch.rand(1, 3, 2, 6)
     with torch.no_grad():
         assert distance(inference(image), model(image)) < TOLERANCE
+
+
+def test_calls_of_several_streams_take_turns(monkeypatch):
+    """A graph has one input: the next is not written while the last is being read."""
+    said, current = [], []
+
+    class Stream:
+        def __init__(self, name):
+            self.name = name
+
+        def wait_event(self, event):
+            said.append(f"{self.name} waits for {event}")
+
+        def record_event(self):
+            return f"the end of {self.name}"
+
+    def restore(x):
+        said.append(f"{current[-1].name} computes")
+        if current[-1].name == "b":
+            raise MemoryError
+
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    inference = CudaInference(SwinIR(config).eval(), torch.float32)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: current[-1])
+    monkeypatch.setattr(inference, "restore", restore)
+    for name in "abc":
+        current.append(Stream(name))
+        with suppress(MemoryError):
+            inference.in_turn(SimpleNamespace(is_cuda=True))
+    assert said == [
+        "a computes",
+        "b waits for the end of a",
+        "b computes",
+        "c waits for the end of b",
+        "c computes",
+    ]
+
+
+on_a_gpu = pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
+
+
+@on_a_gpu
+def test_streams_on_a_gpu_get_the_results_of_their_own_images():
+    network = fastest(SwinIR(VARIANTS["lightweight_x2"]))
+    images = torch.rand(8, 1, 3, 128, 128, device=DEVICE)
+    for _ in range(3):
+        expected = [network(image) for image in images]
+    streams = [torch.cuda.Stream() for _ in range(4)]
+    torch.cuda.synchronize()
+    for _ in range(20):
+        restored = []
+        for i, image in enumerate(images):
+            with torch.cuda.stream(streams[i % 4]):
+                restored.append(network(image))
+        torch.cuda.synchronize()
+        assert all(map(torch.equal, restored, expected))
+
+
+@on_a_gpu
+@pytest.mark.parametrize("calls_before", [0, 3])
+def test_a_caller_on_a_gpu_may_record_a_graph_of_its_own(calls_before):
+    model = SwinIR(VARIANTS["lightweight_x2"])
+    image, other = torch.rand(2, 1, 3, 64, 64, device=DEVICE)
+    expected = fastest(copy.deepcopy(model))(other)
+    network = fastest(model)
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(calls_before):
+            network(image)
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        restored = network(image)
+    assert torch.equal(network(other), expected)  # nothing of the graph was taken
+    image.copy_(other)
+    graph.replay()
+    assert torch.equal(restored, expected)
 
 
 @pytest.mark.parametrize("upsampler", ["pixelshuffledirect", "nearest+conv", "none"])
