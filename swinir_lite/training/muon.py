@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..speed.network import quickest_type
 
 
@@ -93,9 +94,9 @@ def make_optimizers(
     """One Adam; or Muon for the matrices inside the network and Adam for the rest.
 
     First and last convolutions touch pixels, and bias tables are not maps
-    between features: they stay with Adam.  What is frozen is left out.  The
-    learning rate is a tensor, so that a CUDA graph of the update reads its value
-    anew.
+    between features: they stay with Adam.  What is frozen is left out, InputError
+    if it is all.  The learning rate is a tensor, so that a CUDA graph of the update
+    reads its value anew.
     """
     inside, outside = [], []
     for key, p in model.named_parameters():
@@ -103,7 +104,14 @@ def make_optimizers(
             continue
         edge = key.startswith(("conv_first", "head")) or "bias_table" in key
         (outside if name == "adam" or edge or p.ndim < 2 else inside).append(p)
-    device = outside[0].device
+    if not inside + outside:
+        raise InputError("there is nothing to train: all weights are frozen")
+    device = (inside + outside)[0].device
     lr, cuda = torch.tensor(lr, device=device), device.type == "cuda"
-    adam = torch.optim.Adam(outside, lr, betas, fused=cuda, capturable=cuda)
-    return [adam, Muon(inside, lr)] if inside else [adam]
+    optimizers = []
+    if outside:
+        adam = torch.optim.Adam(outside, lr, betas, fused=cuda, capturable=cuda)
+        optimizers.append(adam)
+    if inside:
+        optimizers.append(Muon(inside, lr))
+    return optimizers

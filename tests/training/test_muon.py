@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from swinir_lite import ResidualCNN, SwinIR, SwinIRConfig
+from swinir_lite.errors import InputError
 from swinir_lite.training.muon import Muon, make_optimizers, orthogonalize
 
 
@@ -66,3 +67,24 @@ def test_matrices_inside_the_network_go_to_muon_all_else_to_adam(model):
     assert not any(name.endswith("bias") or "table" in name for name in by_muon)
     (alone,) = make_optimizers(model, "adam", 1e-3, (0.9, 0.99))
     assert len(alone.param_groups[0]["params"]) == len(names)
+
+
+@pytest.mark.parametrize("part", ["inside", "outside"])
+def test_either_part_may_be_frozen(part):
+    model = SwinIR(SwinIRConfig(dim=12, depths=(2,), num_heads=(2,)))
+    adam, muon = make_optimizers(model, "muon", 1e-3, (0.9, 0.99))
+    frozen, left = (muon, adam) if part == "inside" else (adam, muon)
+    for p in frozen.param_groups[0]["params"]:
+        p.requires_grad_(False)
+    (alone,) = make_optimizers(model, "muon", 1e-3, (0.9, 0.99))
+    assert type(alone) is type(left)
+    assert [*map(id, alone.param_groups[0]["params"])] == [
+        *map(id, left.param_groups[0]["params"])
+    ]
+
+
+@pytest.mark.parametrize("name", ["adam", "muon"])
+def test_a_network_with_nothing_to_train_is_refused(name):
+    model = ResidualCNN(dim=8).requires_grad_(False)
+    with pytest.raises(InputError, match="nothing to train"):
+        make_optimizers(model, name, 1e-3, (0.9, 0.99))
