@@ -67,6 +67,12 @@ def load_network(
 ) -> nn.Module:
     """What restores pictures, from a model or whatever `load_model` reads."""
     if isinstance(model, nn.Module):
+        if not hasattr(model, "config"):
+            raise InputError(
+                "a model needs a `config` with scale, in_channels, window_size and "
+                "img_range, such as swinir_lite.variants.make_network gives it; this "
+                f"{type(model).__name__} has none"
+            )
         if img_range not in (None, model.config.img_range):
             own = f"{model.config.img_range:g}"
             raise InputError(f"the model has img_range {own}, not {img_range}")
@@ -152,7 +158,8 @@ def restore_image(
             (`info["transparency"]`) becomes alpha. It is taken as it lies: a camera's
             is turned upright by `ImageOps.exif_transpose`, before.
         model: the name of a shipped model, a file or folder that `load_model` reads,
-            or a model.
+            or a model with its configuration as `config`, which is itself moved to
+            the device and set to evaluation.
         img_range: as for `load_model`, for a file that does not say it.
         device: by default a GPU if there is one.
         dtype: type of matrix products; by default half precision on GPUs with tensor

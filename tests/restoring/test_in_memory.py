@@ -112,6 +112,11 @@ def test_a_float_a_little_beyond_its_range(photo, model):
     assert np.abs(restored - expected).max() < 0.5
 
 
+def test_a_model_without_a_configuration_is_refused(photo):
+    with pytest.raises(InputError, match=r"`config` with scale.*ResidualCNN has none"):
+        swinir_lite.restore_image(photo(9, 12), swinir_lite.ResidualCNN())
+
+
 def test_what_was_given_stays(photo, model):
     array = photo(9, 12)
     before = array.copy()
