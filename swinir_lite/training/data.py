@@ -110,7 +110,8 @@ class FlatLayout(NamedTuple):
 
     @classmethod
     def of(cls, heights: Sequence[int], widths: Sequence[int]) -> "FlatLayout":
-        heights, widths = np.asarray(heights), np.asarray(widths)
+        # NumPy 1 on Windows counts in 32 bits, which a large set's pixels exceed
+        heights, widths = (np.asarray(a, np.int64) for a in (heights, widths))
         ends = np.cumsum(heights * widths)
         return cls(ends - heights * widths, heights, widths)
 

@@ -15,7 +15,13 @@ from swinir_lite import imresize
 from swinir_lite.errors import InputError
 from swinir_lite.image_files import image_size, read_image
 from swinir_lite.training.config import load_config
-from swinir_lite.training.data import PatchSampler, PhotoCache, find_photos, luma
+from swinir_lite.training.data import (
+    FlatLayout,
+    PatchSampler,
+    PhotoCache,
+    find_photos,
+    luma,
+)
 from swinir_lite.training.datasets import read_manifest
 
 SIZES = [(40, 52), (36, 36), (61, 45)]  # height, width
@@ -325,3 +331,10 @@ def test_a_cache_that_the_disk_has_no_room_for_is_not_begun(
     with pytest.raises(OSError, match=r"has 0\.0 MB free, \d.* are needed"):
         PhotoCache(find_photos(photos), tmp_path / "cache", workers=1)
     assert not list((tmp_path / "cache").rglob("*.npy"))
+
+
+def test_places_reach_beyond_32_bits():
+    sides = np.full(3, 50_000, np.int32)  # as NumPy 1 makes them on Windows
+    layout = FlatLayout.of(sides, sides)
+    assert layout.start.tolist() == [0, 2_500_000_000, 5_000_000_000]
+    assert layout.pixels == 7_500_000_000
