@@ -89,7 +89,7 @@ lowest: ## test the package with the lowest versions that it allows
 	_build/lowest/bin/pip install -q -c constraints/lowest.txt -e ".[book,heic,train]" \
 		hypothesis pytest pytest-xdist
 	OMP_NUM_THREADS=1 _build/lowest/bin/pytest -n 2 tests/measuring tests/restoring \
-		$(filter-out $(of_the_project),$(wildcard tests/test_*.py))
+		tests/training $(filter-out $(of_the_project),$(wildcard tests/test_*.py))
 
 # Without what differs between PyTorch's builds for CPUs and for CUDA
 constraints: ## resolve the versions to install anew, for every Python; needs uv

@@ -173,7 +173,7 @@ class Trainer:
         Each optimiser looks at its own gradients alone, and passes over its step.
         """
         grads = [p.grad for p in self.params if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(grads, foreach=True)
+        norm = torch.stack(torch._foreach_norm(grads)).norm()
         torch._foreach_mul_(grads, torch.where(norm.isfinite(), 1.0, torch.nan))
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)

@@ -1,7 +1,7 @@
 """The fused kernels, on a GPU or in Triton's interpreter: see tests/conftest.py."""
 
 import copy
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -171,6 +171,18 @@ def test_fused_layers_equal_those_of_chapter_6(dim, heads, window, spare):
         torch.autograd.grad(expected, inputs, grad),
     ):
         assert distance(ours, reference) < TOLERANCE
+
+
+def test_operators_return_what_the_lowest_pytorch_reads():
+    """PyTorch 2.4 knows tuple[Tensor, ...], but no list[Tensor]."""
+    schemas = [
+        schema
+        for schema in torch._C._jit_get_all_schemas()
+        if schema.name.startswith("swinir_lite::")
+    ]
+    assert len(schemas) == 6
+    for schema in schemas:
+        assert {str(part.type) for part in schema.returns} == {"Tensor"}, schema
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
@@ -353,7 +365,10 @@ def test_packed_inference_notices_a_step_that_pytorch_does_not_count():
         inference(image)
         trained(image).square().sum().backward()
         weights = tuple(trained.parameters())
-        with torch.autograd._unsafe_preserve_version_counter(weights):
+        with ExitStack() as kept:  # one by one: PyTorch 2.4 takes no more
+            for weight in weights:
+                keeping = torch.autograd._unsafe_preserve_version_counter(weight)
+                kept.enter_context(keeping)
             torch.optim.SGD(weights, 0.1).step()
         assert (inference.version is None) == noticed
     image = torch.rand(1, 3, 2, 6)

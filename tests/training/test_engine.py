@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -321,7 +322,10 @@ def test_validation_notices_weights_that_were_written_to_uncounted(
     lerp, versions = torch._foreach_lerp_, []
 
     def uncounted(weights, *others):
-        with torch.autograd._unsafe_preserve_version_counter(tuple(weights)):
+        with ExitStack() as kept:  # one by one: PyTorch 2.4 takes no more
+            for weight in weights:
+                keeping = torch.autograd._unsafe_preserve_version_counter(weight)
+                kept.enter_context(keeping)
             lerp(weights, *others)
 
     def note(trainer):

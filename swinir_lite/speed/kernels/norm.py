@@ -118,7 +118,7 @@ def _(x, weight, bias, dtype, scale=1.0):
 @torch.library.custom_op("swinir_lite::layer_norm_backward", mutates_args=())
 def _layer_norm_backward(
     grad: Tensor, x: Tensor, weight: Tensor, scale: float = 1.0
-) -> list[Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     grad, x = grad.contiguous(), x.contiguous()
     grad_x = torch.empty_like(x)
     channels, stride = weight.numel(), x.shape[-1]
@@ -131,12 +131,12 @@ def _layer_norm_backward(
             x, weight, grad, grad_x, partial, rows, STRIDE=stride, **constants
         )
     sums = partial.sum(0)  # an operator's results must not share memory
-    return [grad_x, *(t.to(weight.dtype, copy=True) for t in sums.unbind())]
+    return grad_x, *(t.to(weight.dtype, copy=True) for t in sums.unbind())
 
 
 @_layer_norm_backward.register_fake
 def _(grad, x, weight, scale=1.0):
-    return [torch.empty_like(t) for t in (x, weight, weight)]
+    return tuple(torch.empty_like(t) for t in (x, weight, weight))
 
 
 def _save(ctx, inputs, output):
