@@ -281,8 +281,6 @@ class Criterion(nn.Module):
         if "adversarial" in losses:
             options = self.options["adversarial"]
             self.adversary = Adversary(self.weights, in_channels, **options)
-        elif "feature_matching" in self.weights:
-            raise ValueError("feature_matching needs adversarial: its discriminator")
 
     def find_features(self):
         """Get VGG19 for the perceptual loss, or turn to the discriminator."""
