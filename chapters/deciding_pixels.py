@@ -64,7 +64,7 @@ def numbers(
         found = fields(network, image, places)
         sheet = torch.cat([torch.cat([*map(levels, row)], dim=1) for row in found])
         far = [
-            [round(beyond(one, y, x, distance), 1) for one, x in zip(row, places)]
+            [beyond(one, y, x, distance) for one, x in zip(row, places)]
             for row, y in zip(found, places)
         ]
         reached = [[int((one > 0).sum()) for one in row] for row in found]

@@ -25,7 +25,8 @@ from swinir_lite.whole_files import whole_file
 FOLDER = Path(__file__).parent / "data"
 WRITE = "WRITE_FIGURE_DATA"  # set by execute.py
 URI = "data:image/png;base64,"
-LEVELS = 2  # of 255, by which a picture may differ from one machine to another
+LEVELS = 2  # of 255, by which a picture may differ from one machine to another,
+FEW = 0.01  # but for so small a share: training turns rounding into faint differences
 
 
 def picture(image: ArrayLike) -> str:
@@ -65,7 +66,7 @@ def alike(new: Any, old: Any, step: float) -> bool:
         return math.isclose(new, old, rel_tol=1e-2, abs_tol=2 * step)
     if isinstance(new, str) and isinstance(old, str) and new.startswith(URI):
         a, b = pixels(new), pixels(old)
-        return a.shape == b.shape and np.abs(a - b).max() <= LEVELS
+        return a.shape == b.shape and (np.abs(a - b) > LEVELS).mean() <= FEW
     return new == old
 
 

@@ -43,6 +43,17 @@ def test_the_same_numbers_are_passed_over(kept, capsys):
     assert not capsys.readouterr().out
 
 
+@pytest.mark.parametrize("few", [1, 2])
+def test_a_hundredth_of_a_picture_may_be_other_after_a_training(kept, capsys, few):
+    picture = np.full((10, 10), 100, np.uint8)
+    figure_data.FOLDER.joinpath("two.json").write_text(
+        json.dumps({"photo": figure_data.picture(picture)})
+    )
+    picture[0, :few] = 120
+    figure_data.keep("two", {"photo": figure_data.picture(picture)})
+    assert ("holds other numbers" in capsys.readouterr().out) == (few > 1)
+
+
 @pytest.mark.parametrize(
     "change",
     [
