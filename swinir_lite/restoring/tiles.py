@@ -150,13 +150,15 @@ def restore_rows(
     compute = partial(restore_tile, scale=scale, many=self_ensemble, strength=strength)
     patient = PatientNetwork(network, scale, window, overlap, compute, note)
     places = [(row, column) for row in rows for column in columns]
-    tiles = Ahead(
-        (
-            to_device(read_extended(read, (height, width), *place), patient.device)
-            for place in places
-        ),
-        TILES_AHEAD,
-    )
+    device = patient.device
+    stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
+
+    def prepared(place: tuple[Piece, Piece]) -> Tensor:
+        # By the stream that computes with it: a thread's own is not waited for
+        with torch.cuda.stream(stream):
+            return to_device(read_extended(read, (height, width), *place), device)
+
+    tiles = Ahead(map(prepared, places), TILES_AHEAD)
     restored = restored_tiles(patient, tiles, places, progress)
     return strips(blended_rows(restored, rows, columns, scale), dtype)
 

@@ -412,3 +412,13 @@ def test_tiles_are_read_as_if_the_picture_were_extended(height, width, data, cha
     moved = to_device(tile, torch.device("cpu"))
     expected = torch.from_numpy(expected.copy()).permute(2, 0, 1)[None] / 255
     assert torch.equal(moved, expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_in_a_stream_of_the_callers_a_picture_is_the_same():
+    network = tiny(scale=2, upsampler="pixelshuffledirect").cuda()
+    image = picture(300, 500)
+    expected = restored(network, image, tile=64)
+    for _ in range(5):
+        with torch.cuda.stream(torch.cuda.Stream()):
+            np.testing.assert_array_equal(restored(network, image, tile=64), expected)
