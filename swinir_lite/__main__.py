@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import NoReturn
 
 from . import __version__, model_commands
+from .command_line import print_no_more
 from .errors import InputError, is_out_of_memory
 from .measuring import command as measuring
 from .restoring import command as restoring
@@ -18,6 +19,9 @@ EXTRAS = {  # package -> what of pyproject.toml's optional dependencies brings i
     "accelerate": "train", "tensorboard": "train",
     "lpips": "lpips", "onnx": "export", "skimage": "book",
 }  # fmt: skip
+
+
+READER_GONE = 128 + 13  # as shells say of a program that SIGPIPE ended
 
 
 def command_parser() -> ArgumentParser:
@@ -56,13 +60,23 @@ def in_one_line(message: Warning | str, *_: object) -> str:
     return f"warning: {message}\n"
 
 
+def finish_printing() -> None:
+    """Write what was printed and is not written; Python's own end hides what fails."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        print_no_more()
+        raise
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command.
 
     What the user can mend is one line and exit status 2: an `InputError`, a file or
     folder that cannot be read or written, too little memory, a package that is not
     there, a loss that diverged. Anything else is our mistake and keeps its traceback.
-    A command that did a part of its work ends with its own status.
+    A command that did a part of its work ends with its own status, and one whose
+    output nobody reads any more, as before `| head`, without a word.
     """
     sys.stdout = sys.stdout or io.StringIO()  # they may have been closed
     sys.stderr = sys.stderr or io.StringIO()
@@ -74,9 +88,14 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None and not sys.argv[1:]:
         parser.print_help(sys.stderr)
         sys.exit(2)
-    options = parser.parse_args(arguments)
     try:
-        status = options.call(options)
+        try:
+            options = parser.parse_args(arguments)
+            status = options.call(options)
+        finally:
+            finish_printing()
+    except BrokenPipeError:
+        sys.exit(READER_GONE)
     except KeyboardInterrupt as error:
         number = error.args[0] if error.args else signal.SIGINT
         stop("interrupted", 128 + number)

@@ -5,6 +5,8 @@ Each room has a module `command` that adds its own.
 
 import json
 import math
+import os
+import sys
 from argparse import (
     ArgumentParser,
     ArgumentTypeError,
@@ -37,6 +39,11 @@ def add_command(
     )
     parser.set_defaults(call=call)
     return parser
+
+
+def print_no_more() -> None:
+    """Let what is still printed go nowhere, after standard output has failed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def degradation(text: str) -> dict[str, Any]:

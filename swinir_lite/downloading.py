@@ -15,6 +15,17 @@ from .errors import InputError
 CHUNK = 1 << 18
 
 
+def reason(error: Exception) -> str:
+    """An error of the network in words, without what urllib and the system wrap it in.
+
+    What a server answered stays whole, with its number.
+    """
+    answered = isinstance(error, urllib.error.HTTPError)
+    if isinstance(error, urllib.error.URLError) and not answered:
+        error = error.reason
+    return str(getattr(error, "strerror", None) or error)
+
+
 class ResumingDownload:
     """A file that arrives in parts, each of which begins where the last one broke.
 
@@ -46,7 +57,7 @@ class ResumingDownload:
                 failures = failures + 1 if self.received == before else 1
                 if failures > self.retries or code in (401, 403, 404, 410):
                     raise OSError(
-                        f"{self.url}: {error or 'the connection broke'}; "
+                        f"{self.url}: {reason(error) or 'the connection broke'}; "
                         f"{self.received} of {self.size} bytes are kept, run again "
                         "to go on"
                     ) from error
@@ -107,7 +118,7 @@ def size_at(url: str) -> int:
         with urllib.request.urlopen(request, timeout=30) as response:
             return int(response.headers["Content-Length"])
     except (OSError, HTTPException, TypeError, ValueError) as error:
-        raise OSError(f"{url} cannot be had: {error}") from error
+        raise OSError(f"{url} cannot be had: {reason(error)}") from error
 
 
 def fetch_file(

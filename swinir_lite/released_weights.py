@@ -26,12 +26,16 @@ def released_models() -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def weights_folder() -> Path:
+def weights_folder() -> Path | None:
     """Where released files are kept: `swinir-lite` in the user's cache.
 
-    The cache is $XDG_CACHE_HOME, or else ~/.cache.
+    The cache is $XDG_CACHE_HOME, or else ~/.cache. None for a user who has no home, as
+    in containers that run under a number of their own.
     """
-    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        return None
     return Path(cache_home) / "swinir-lite"
 
 
@@ -54,13 +58,16 @@ def download_weights(name: str, folder: str | Path | None = None) -> Path:
         folder: where to, if not `weights_folder`.
 
     Raises:
-        InputError: for an unknown name, and for other bytes than known or recorded.
+        InputError: for an unknown name, for other bytes than known or recorded, and
+            where neither a folder nor a home is known.
         OSError: if it cannot be had; what has arrived is kept for the next try.
     """
     if name not in released_models():
         known = ", ".join(released_models())
         raise InputError(f"no released model {name!r}; there are {known}")
     folder = weights_folder() if folder is None else Path(folder)
+    if folder is None:
+        raise InputError("there is no home folder to keep it in: set XDG_CACHE_HOME")
     entry = released_models()[name]
     file, checksums = entry["file"], recorded_checksums(folder)
     expected = entry["sha256"] or checksums.get(file)
@@ -79,8 +86,7 @@ def released_file(name: str) -> Path | None:
         InputError: if it is not the file that was fetched.
     """
     entry, folder = released_models()[name], weights_folder()
-    path = folder / entry["file"]
-    if not path.is_file():
+    if folder is None or not (path := folder / entry["file"]).is_file():
         return None
     expected = entry["sha256"] or recorded_checksums(folder).get(entry["file"])
     if expected not in (None, sha256_of(path)):

@@ -1,11 +1,13 @@
 """The command line as a whole: its help, its errors, its exit status."""
 
 import io
+import os
 import re
 import shlex
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -141,6 +143,36 @@ def test_an_interrupted_command_ends_without_a_traceback(run_with, capsys):
         run_with(failing(KeyboardInterrupt()))
     assert stopped.value.code == 130
     assert capsys.readouterr().err == "error: interrupted\n"
+
+
+# each prints less or more than waits for the next write to standard output
+PRINTING = [("--version",), ("info", "lightweight_x2"), ("models", "--json")]
+
+
+def printed_to(stdout, arguments):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "swinir_lite", *arguments]
+    return subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_a_command_ends_quietly_with_who_reads_it(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = printed_to(writer, arguments)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_output_that_a_full_disk_does_not_take_is_an_error(arguments):
+    with open("/dev/full", "w") as full:
+        result = printed_to(full, arguments)
+    assert result.returncode == 2
+    assert result.stderr == "error: [Errno 28] No space left on device\n"
 
 
 def test_a_package_that_is_missing_is_named_with_a_command_that_brings_it(

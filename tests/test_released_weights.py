@@ -3,12 +3,16 @@
 import hashlib
 import io
 import json
+import socket
+from urllib.error import URLError
 
 import pytest
 import torch
 
 from swinir_lite import SwinIR, load_model
 from swinir_lite import released_weights as module
+from swinir_lite.downloading import fetch_file
+from swinir_lite.errors import InputError
 from swinir_lite.model_list import list_models
 from swinir_lite.official_weights import official_state
 from swinir_lite.released_weights import download_weights, released_models
@@ -86,6 +90,31 @@ def test_a_known_checksum_is_checked_the_first_time(server, content, tmp_path):
     with pytest.raises(ValueError, match="the SHA-256 is not 193b229909ca89"):
         download_weights(name)
     assert not list((tmp_path / "swinir-lite").iterdir())
+
+
+def test_without_a_home_all_is_listed_and_a_download_says_what_it_needs(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    assert {m.available for m in list_models()} == {"ships", "to be fetched"}
+    with pytest.raises(FileNotFoundError, match=f"swinir-lite download {NAME}"):
+        load_model(NAME)
+    with pytest.raises(InputError, match=r"no home folder .* set XDG_CACHE_HOME"):
+        download_weights(NAME)
+
+
+def test_a_server_that_is_not_found_is_said_in_words(tmp_path, monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise URLError(socket.gaierror(-2, "Name or service not known"))
+
+    monkeypatch.setattr("swinir_lite.downloading.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    with pytest.raises(OSError, match=r"pth cannot be had: Name or service not known$"):
+        download_weights(NAME, tmp_path)
+    with pytest.raises(OSError, match=r"a: Name or service not known; 0 of 9 bytes"):
+        fetch_file("http://b/a", tmp_path / "a", 9)
 
 
 def test_what_cannot_be_had_is_said(server, tmp_path):

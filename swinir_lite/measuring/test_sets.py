@@ -87,9 +87,9 @@ def named_files(folder: str | Path) -> dict[str, Path]:
     """{what an HR file and its LR file have in common: file}, of one folder."""
     folders = by_folder(find_images(folder))
     if len(folders) > 1:
-        raise InputError(
-            f"{folder} holds folders of images: give one of {[*map(str, folders)]}"
-        )
+        inner = [str(path) for path in folders if path != Path(folder)]
+        own = ", or move them elsewhere" if len(inner) < len(folders) else ""
+        raise InputError(f"{folder} holds folders of images: give one of {inner}{own}")
     return next(iter(folders.values()))
 
 

@@ -19,7 +19,12 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..command_line import add_command, add_range_argument, number_between
+from ..command_line import (
+    add_command,
+    add_range_argument,
+    number_between,
+    print_no_more,
+)
 from ..errors import InputError
 from ..shipped_weights import known_degradation
 from ..speed.network import fastest
@@ -50,7 +55,7 @@ def tell(line: str) -> None:
         sys.stdout.flush()
     except OSError as error:
         say(f"note: what is done cannot be printed any more: {reason(error)}")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_no_more()
 
 
 def in_one_line(text: str) -> str:

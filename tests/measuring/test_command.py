@@ -118,6 +118,15 @@ def test_images_without_a_partner_are_named(refused, folders):
     assert "\n  b\n  c\n" in said
 
 
+def test_results_in_the_folder_of_their_originals_are_to_be_moved(refused, folders):
+    hq, lq = folders
+    lq = lq.rename(hq / "restored")
+    asked = "evaluate", "--model", "bicubic", "--hq"
+    said = f"{hq} holds folders of images: give one of ['{lq}']"
+    assert f"{said}, or move them elsewhere" in refused(*asked, hq)
+    assert refused(*asked, hq.parent).strip().endswith(f"give one of ['{hq}', '{lq}']")
+
+
 def test_images_too_small_for_a_metric_are_said(refused, tmp_path):
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "small.png")
     said = refused("evaluate", "bicubic", tmp_path)
