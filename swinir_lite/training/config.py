@@ -111,7 +111,7 @@ class TrainConfig:
         """Raise InputError for a number out of its range."""
         if min(self.steps, self.minutes) < 0 or (self.steps > 0) == (self.minutes > 0):
             given = f"steps {self.steps} and minutes {self.minutes}"
-            raise InputError(f"give either steps or minutes, got {given}")
+            raise InputError(f"give steps or minutes, and 0 for the other: got {given}")
         every = "validate_every", "checkpoint_every", "log_every"
         for name in ("patch", "batch", *every):
             if (value := getattr(self, name)) < 1:

@@ -627,8 +627,8 @@ def test_what_no_scale_mends_stops_a_run_in_fp16(config, tmp_path, in_fp16):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "either steps or minutes, got steps 0 and minutes 0"),
-        ({"minutes": 3}, "either steps or minutes"),
+        ({"steps": 0}, "and 0 for the other: got steps 0 and minutes 0"),
+        ({"minutes": 3}, "steps or minutes, and 0 for"),
         ({"variant": "tiny"}, "no variant 'tiny'; there are classical_x2"),
         ({"learning_rate": 1}, r"unknown fields \['learning_rate'\]"),
         ({"schedule": "linear"}, "schedule must be one of"),
@@ -649,7 +649,7 @@ def test_what_no_scale_mends_stops_a_run_in_fp16(config, tmp_path, in_fp16):
         ({"architecture": {"scale": 5}}, "no 'pixelshuffledirect' x5; there are"),
         ({"checkpoint_every": 3, "log_every": 2}, "must be a multiple of log_every"),
         ({"log_every": 0}, "log_every must be at least 1, got 0"),
-        ({"steps": -1, "minutes": 1}, "either steps or minutes"),
+        ({"steps": -1, "minutes": 1}, "steps or minutes, and 0 for"),
         ({"batch": "many"}, "batch must be a whole number, got 'many'"),
         ({"patch": 8.5}, r"patch must be a whole number, got 8\.5"),
         ({"seed": True}, "seed must be a whole number, got True"),
