@@ -108,6 +108,18 @@ def answer_problems(cells):
                 break
 
 
+def stray_answer_problems(cells):
+    """Folds of an answer that no question waits for, such as one within another."""
+    asked = False
+    for i, cell in enumerate(cells):
+        if cell.cell_type == "markdown":
+            asked = asked or "**Predict.**" in cell.source
+        elif "hide-output" in tags(cell):
+            if not asked:
+                yield f"cell {i} hides an output, and no question waits for it"
+            asked = False
+
+
 def order_problems(cells):
     counts = [c.execution_count for c in cells if c.cell_type == "code"]
     if counts != list(range(1, len(counts) + 1)):
@@ -244,6 +256,7 @@ def chapter_problems(path):
     found += order_problems(cells)
     found += size_problems(path, cells)
     found += answer_problems(cells)
+    found += stray_answer_problems(cells)
     found += cell_problems(cells)
     found += phone_problems(cells)
     found += exercise_problems(path, cells)
@@ -418,6 +431,7 @@ DEFECTS = [
     (lambda c: c[7].update(source="**Figure 3.2.** A square."), "1 figures without"),
     (lambda c: c.pop(7), "1 figures without"),
     (lambda c: c[6].metadata.tags.remove("hide-output"), "cell 5 asks"),
+    (lambda c: c[10].metadata.tags.append("hide-output"), "cell 10 hides an output"),
     (lambda c: c[5].update(source="**Predict.** It gains 0.3 dB."), "'0.3 dB'"),
     (lambda c: c[5].update(source="**Predict.** It takes 12 seconds."), "'12 seconds'"),
     (lambda c: c[6].metadata.tags.append("promoted"), "unknown tags"),
