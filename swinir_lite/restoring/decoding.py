@@ -510,7 +510,7 @@ def decode(path: str | Path, page: int = 0, max_pixels: float = MAX_PIXELS) -> D
             if not (twice and damage_is_an_error(path, page)):
                 decoded.notes.append(f"damaged, but restored: {reason(warning)}")
             if twice:  # of which libtiff warns as well
-                told = f"its {', '.join(twice)} stands twice, the first was kept"
+                told = f"its {', '.join(twice)} stands twice, one was kept"
                 decoded.notes.append(told)
             return decoded
     except VIPS_ERRORS as error:

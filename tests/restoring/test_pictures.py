@@ -243,10 +243,10 @@ def test_a_tiff_that_says_a_thing_twice_is_not_called_damaged(
     file = tmp_path / "scan.tif"
     tifffile.imwrite(file, photo(8, 8), photometric="rgb", description="a cat")
     path, err = restored(file.read_bytes(), "tif", to="tif")
-    assert "its ImageDescription stands twice, the first was kept" in err
+    assert "its ImageDescription stands twice, one was kept" in err
     assert "damaged" not in err
-    with Image.open(path) as image:
-        assert image.tag_v2[270] == "a cat"
+    with Image.open(path) as image:  # which one, Pillow decides
+        assert image.tag_v2[270] in ("a cat", '{"shape": [8, 8, 3]}')
 
 
 def test_what_may_be_damage_is_said_beside_what_stands_twice(photo, restored):
@@ -257,7 +257,7 @@ def test_what_may_be_damage_is_said_beside_what_stands_twice(photo, restored):
     assert content.count(make) == 1
     _, err = restored(content.replace(make, description), "tif", to="tif")
     assert "damaged, but restored" in err
-    assert "its ImageDescription stands twice, the first was kept" in err
+    assert "its ImageDescription stands twice, one was kept" in err
 
 
 def test_exif_that_is_too_long_is_dropped_and_said(photo, restored):
