@@ -1,6 +1,7 @@
 """Restore a picture of any size, tile by tile and row by row."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -154,8 +155,9 @@ def restore_rows(
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
 
     def prepared(place: tuple[Piece, Piece]) -> Tensor:
-        # By the stream that computes with it: a thread's own is not waited for
-        with torch.cuda.stream(stream):
+        # By the stream that computes with it: a thread's own is not waited for. Without
+        # one torch.cuda.stream would set up a GPU that there may be, for a CPU's work
+        with torch.cuda.stream(stream) if stream else nullcontext():
             return to_device(read_extended(read, (height, width), *place), device)
 
     tiles = Ahead(map(prepared, places), TILES_AHEAD)

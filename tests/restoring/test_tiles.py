@@ -414,6 +414,18 @@ def test_tiles_are_read_as_if_the_picture_were_extended(height, width, data, cha
     assert torch.equal(moved, expected)
 
 
+def test_on_a_cpu_no_gpu_is_set_up(monkeypatch):
+    """It may be out of memory, or out of reach in a process that was forked."""
+
+    def set_up():
+        raise RuntimeError("CUDA error: out of memory")
+
+    network, image = tiny(), picture(9, 12)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", set_up)
+    assert restored(network, image, tile=8).any()
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_in_a_stream_of_the_callers_a_picture_is_the_same():
     network = tiny(scale=2, upsampler="pixelshuffledirect").cuda()
