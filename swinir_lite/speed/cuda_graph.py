@@ -44,6 +44,15 @@ class Graphed:
         self.function, self.warmup, self.graph = function, warmup, None
         self.stream = torch.cuda.Stream()
 
+    def step_aside(self) -> None:
+        """Take another stream if the caller's is the same: PyTorch has 32, in turn.
+
+        A graph recorded there would take in what other threads, such as the one that
+        reads tiles ahead, do for the caller meanwhile.
+        """
+        while self.stream == torch.cuda.current_stream():
+            self.stream = torch.cuda.Stream()
+
     def run_aside(self, inputs: Sequence[Tensor]) -> Any:
         """Call the function on the stream that will record it."""
         self.stream.wait_stream(torch.cuda.current_stream())
@@ -77,6 +86,7 @@ class Graphed:
             self.warmup -= 1
             return self.run_aside(inputs)
         if self.graph is None:
+            self.step_aside()
             self.record(inputs)
         fill(self.inputs, inputs)
         self.graph.replay()

@@ -53,7 +53,7 @@ def broken_recording(graph, **how):
 )
 def test_what_cannot_be_recorded_is_said_by_its_first_reason(monkeypatch, told, said):
     fakes = {
-        "Stream": lambda: None, "current_stream": lambda: None,
+        "Stream": object, "current_stream": lambda: None,
         "stream": lambda stream: nullcontext(), "CUDAGraph": lambda: None,
         "graph": broken_recording,
     }  # fmt: skip
@@ -65,3 +65,24 @@ def test_what_cannot_be_recorded_is_said_by_its_first_reason(monkeypatch, told, 
 
     with pytest.raises(GraphError, match=rf"not recorded \({said}\)$"):
         Graphed(convolve, warmup=0)(torch.zeros(1))
+
+
+def test_a_graph_is_never_recorded_on_the_stream_of_its_caller(monkeypatch):
+    streams, seen = iter(["a", "a", "b"]), []
+    fakes = {
+        "Stream": lambda: next(streams), "current_stream": lambda: "a",
+        "stream": lambda stream: nullcontext(), "CUDAGraph": lambda: None,
+    }  # fmt: skip
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+
+    @contextmanager
+    def recording(graph, stream, **how):
+        seen.append(stream)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "graph", recording)
+    graphed = Graphed(lambda x: x, warmup=0)
+    with pytest.raises(AttributeError, match="replay"):  # of what stands for a graph
+        graphed(torch.zeros(1))
+    assert seen == ["b"]
