@@ -249,6 +249,15 @@ class CudaInference:
             if x.is_cuda:  # an interpreter is done when it returns
                 self.done = torch.cuda.current_stream().record_event()
 
+    def finish(self) -> None:
+        """Wait until all calls before are computed, also those of other streams.
+
+        They read what is given up next, and the stream that made it takes its memory
+        again without waiting for others.
+        """
+        if self.done is not None:
+            self.done.synchronize()
+
     def restore(self, x: Tensor) -> Tensor:
         """By a graph from the third image of a size on."""
         key = (x.shape, x.dtype, x.device)
@@ -257,6 +266,7 @@ class CudaInference:
         restored = self.replay(key, x) if key in self.graphs else None
         version = weight_version(self.model)
         if version != self.version:
+            self.finish()
             self.pack()
             self.graphs.clear()
             self.seen.clear()
@@ -269,6 +279,7 @@ class CudaInference:
         if key in self.unrecorded:
             return self.forward(x)
         while len(self.graphs) >= MAX_GRAPHS:
+            self.finish()
             self.graphs.popitem(last=False)
         self.graphs[key] = Graphed(self.forward, warmup=1)
         return self.replay(key, x)

@@ -1,6 +1,7 @@
 """The fused kernels, on a GPU or in Triton's interpreter: see tests/conftest.py."""
 
 import copy
+from collections import OrderedDict
 from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 
@@ -409,6 +410,36 @@ def test_calls_of_several_streams_take_turns(monkeypatch):
         "b computes",
         "c waits for the end of b",
         "c computes",
+    ]
+
+
+def test_what_other_streams_read_is_given_up_when_they_are_done(monkeypatch):
+    """Its memory goes back to the stream that made it, which waits for no other."""
+    said = []
+
+    class Graphs(OrderedDict):
+        def popitem(self, last):
+            said.append("a graph is given up")
+            return super().popitem(last)
+
+    config = SwinIRConfig(dim=8, depths=(1,), num_heads=(1,), window_size=2)
+    model = SwinIR(config).eval()
+    inference = CudaInference(model, torch.float32)
+    inference.done = SimpleNamespace(synchronize=lambda: said.append("all are done"))
+    inference.graphs = Graphs()
+    monkeypatch.setattr("swinir_lite.speed.cuda.MAX_GRAPHS", 1)
+    monkeypatch.setattr(
+        "swinir_lite.speed.cuda.Graphed", lambda function, warmup: function
+    )
+    monkeypatch.setattr(inference, "forward", lambda x: x)
+    monkeypatch.setattr(inference, "pack", lambda: said.append("weights are given up"))
+    for side in (2, 2, 2, 4, 4):
+        inference.restore(torch.rand(1, 3, side, side))
+    assert said == [
+        "all are done",
+        "weights are given up",
+        "all are done",
+        "a graph is given up",
     ]
 
 
