@@ -139,7 +139,7 @@ def as_from_a_terminal():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted(folder, start, tmp_path, number):
+def test_interrupted(folder, start, tmp_path, small_models, number):
     out = tmp_path / "out"
     how = folder, "-o", out, "--self-ensemble"
     process = start(*how, preexec_fn=as_from_a_terminal)
@@ -151,7 +151,8 @@ def test_interrupted(folder, start, tmp_path, number):
     check_whole(results(out))
     assert [name for name in os.listdir(out) if name.startswith(".")] == []
 
-    process = start(folder, "-o", out, "--skip-existing", "--quiet")
+    how = folder, "-o", out, "-m", small_models[2, 3], "--skip-existing", "--quiet"
+    process = start(*how)
     assert process.communicate(timeout=WAIT) == ("", "")
     assert process.returncode == 0
     assert len(results(out)) == 12
